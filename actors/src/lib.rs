@@ -1,0 +1,7 @@
+//! Who serves a request, who restarts whom, and what may be known of either.
+//!
+//! `supervision` decides (plain state machines); the actors carry the decisions out.
+
+#![forbid(unsafe_code)]
+
+pub mod supervision;

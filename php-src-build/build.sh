@@ -157,10 +157,10 @@ build_extensions() {
 
 # Ends with a message unless the PHP that belongs to this php-config can be embedded.
 check_php() {
-  local config=$1 vernum headers library
+  local config=$1 version headers library
   [ -f "$config" ] || die "there is no php-config at $config"
-  vernum=$("$config" --vernum 2>/dev/null) && [ "$vernum" -gt 0 ] || die "$config is not a php-config that runs"
-  if [ "$vernum" -lt 80200 ] || [ "$vernum" -ge 80600 ]; then check_version "$("$config" --version)"; fi
+  version=$("$config" --version) || die "$config does not run"
+  check_version "$version"
   headers=$("$config" --include-dir)/main/php_config.h
   [ -e "$headers" ] || die "$config: its headers are missing ($headers)"
   grep -q '^#define ZTS 1' "$headers" ||

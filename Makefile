@@ -1,0 +1,61 @@
+# `make help` lists what there is to make. A ZTS PHP is built first when there is none (php-src-build/).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: help build run test bench clean packages test-packages php fmt clippy cargo-test shell-lint php-lint headers
+
+# Where `make run` serves the demo.
+LISTEN ?= 127.0.0.1:8080
+
+# Names the PHP to cargo: the user's, or the one of php-src-build. It is looked up by each recipe, not
+# by the Makefile, so that `make help` and `make clean` build nothing.
+with_php = prefix=$$(php-src-build/build.sh) && export TROUPE_PHP_CONFIG="$${TROUPE_PHP_CONFIG:-$$prefix/bin/php-config}" &&
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+build: packages ## build target/release/troupe, and first PHP when need be
+	@$(with_php) cargo build --release --workspace
+
+run: build ## serve examples/demo; LISTEN=host:port to listen elsewhere
+	target/release/troupe php-server --root examples/demo/public --listen $(LISTEN)
+
+test: fmt shell-lint clippy cargo-test php-lint headers ## check and test everything
+
+bench: build ## compare with nginx + php-fpm and a bare actix-web; writes docs/benchmarks.md
+	@$(with_php) tests/bench/run
+
+clean: ## remove what cargo built; the PHP stays in its cache
+	cargo clean
+
+packages: ## install the system packages that are missing
+	@php-src-build/packages.sh php-src-build/packages.debian
+
+test-packages:
+	@php-src-build/packages.sh php-src-build/packages.debian php-src-build/packages-test.debian
+
+php: packages ## make sure that there is a PHP to build against, print where
+	@php-src-build/build.sh
+
+fmt:
+	cargo fmt --all --check
+
+# All in release mode: what is tested is what is shipped, and the dependencies are compiled once.
+clippy: packages
+	@$(with_php) cargo clippy --release --workspace --all-targets -- -D warnings
+
+cargo-test: test-packages
+	@$(with_php) cargo test --release --workspace
+
+shell-lint: test-packages
+	find . -path ./target -prune -o \( -name '*.sh' -o -path './.ci/run' -o -path './tests/bench/run' \) -print0 | \
+	  xargs -0 shellcheck -x
+
+# Scripts that are meant to be broken are named *syntax-error*.php. php -l says nothing but the error when quiet.
+php-lint: packages
+	@$(with_php) find . -path ./target -prune -o -name '*.php' ! -name '*syntax-error*' -print0 | \
+	  xargs -0 -r -n 1 -P "$$(nproc)" sh -c '"$$0" -n -l "$$1" >/dev/null' "$$("$$TROUPE_PHP_CONFIG" --php-binary)"
+
+headers: packages
+	tests/shim-headers.sh

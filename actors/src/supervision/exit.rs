@@ -36,8 +36,8 @@ pub struct Exit {
 /// The part of an exit that is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Detail {
-    /// One word or a few: `returned`, `exit(3)`, `uncaught exception`, `max_requests`, ...
-    pub reason: String,
+    /// One of a few words, also a label in metrics: `returned`, `fatal_error`, `max_requests`, ...
+    pub reason: &'static str,
     /// PHP's message, or ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -51,17 +51,17 @@ pub struct Detail {
 
 impl Detail {
     /// A reason that needs no message.
-    pub fn reason(reason: impl Into<String>) -> Self {
+    pub fn reason(reason: &'static str) -> Self {
         Self {
-            reason: reason.into(),
+            reason,
             ..Self::default()
         }
     }
 
     /// A reason and what was said.
-    pub fn message(reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn message(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
-            reason: reason.into(),
+            reason,
             message: Some(message.into()),
             ..Self::default()
         }
@@ -70,7 +70,7 @@ impl Detail {
 
 impl std::fmt::Display for Detail {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.reason)?;
+        out.write_str(self.reason)?;
         if let Some(message) = &self.message {
             write!(out, ": {message}")?;
         }

@@ -1,6 +1,5 @@
 //! How many failures in how much time are too many.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// More than `limit` failures within `period` make a supervisor give up and escalate.
@@ -13,10 +12,10 @@ pub struct Intensity {
 }
 
 /// The failures of the last `period`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Window {
     intensity: Intensity,
-    failures: VecDeque<Instant>,
+    failures: Vec<Instant>,
 }
 
 impl Window {
@@ -24,35 +23,32 @@ impl Window {
     pub fn new(intensity: Intensity) -> Self {
         Self {
             intensity,
-            failures: VecDeque::new(),
+            failures: Vec::new(),
         }
     }
 
     /// Counts a failure; true when it is one too many.
     pub fn fail(&mut self, now: Instant) -> bool {
-        self.failures.push_back(now);
+        let period = self.intensity.period;
+        self.failures
+            .retain(|failure| now.saturating_duration_since(*failure) < period);
+        self.failures.push(now);
         self.count(now) > self.intensity.limit
     }
 
     /// Failures within the window that ends `now`.
-    pub fn count(&mut self, now: Instant) -> u32 {
-        while let Some(first) = self.failures.front() {
-            if now.saturating_duration_since(*first) < self.intensity.period {
-                break;
-            }
-            self.failures.pop_front();
-        }
-        u32::try_from(self.failures.len()).unwrap_or(u32::MAX)
+    pub fn count(&self, now: Instant) -> u32 {
+        let period = self.intensity.period;
+        let recent = self
+            .failures
+            .iter()
+            .filter(|failure| now.saturating_duration_since(**failure) < period);
+        u32::try_from(recent.count()).unwrap_or(u32::MAX)
     }
 
     /// What the window was made for.
     pub fn intensity(&self) -> Intensity {
         self.intensity
-    }
-
-    /// Forgets every failure.
-    pub fn clear(&mut self) {
-        self.failures.clear();
     }
 }
 

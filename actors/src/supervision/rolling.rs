@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::supervisor::ChildId;
 
-/// One rolling restart. A second one asked for while it runs starts over with everybody.
+/// The rolling restart of a pool. What is asked for while one runs joins it.
 #[derive(Debug, Default)]
 pub struct Rolling {
     queue: VecDeque<ChildId>,
@@ -28,13 +28,18 @@ pub enum Progress {
 }
 
 impl Rolling {
-    /// Starts with the first of `children`.
-    pub fn begin(&mut self, children: impl IntoIterator<Item = ChildId>) -> Progress {
-        self.queue = children.into_iter().collect();
-        match self.current {
-            // It may have started before what is being rolled out: it has its turn again.
-            Some(_) => Progress::Wait,
-            None => self.advance(),
+    /// Queues `children`, each once, and starts with the first if nobody is being restarted. One that is being
+    /// restarted right now has another turn: it may have started before what is being rolled out.
+    pub fn join(&mut self, children: impl IntoIterator<Item = ChildId>) -> Progress {
+        for id in children {
+            if !self.queue.contains(&id) {
+                self.queue.push_back(id);
+            }
+        }
+        if self.current.is_some() {
+            Progress::Wait
+        } else {
+            self.advance()
         }
     }
 
@@ -95,7 +100,7 @@ mod tests {
     #[test]
     fn the_next_child_waits_until_the_last_is_ready() {
         let mut rolling = Rolling::default();
-        assert_eq!(rolling.begin(ids([1, 2])), Progress::Next(ChildId(1)));
+        assert_eq!(rolling.join(ids([1, 2])), Progress::Next(ChildId(1)));
         assert_eq!(
             rolling.ready(ChildId(2)),
             Progress::Wait,
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn a_failed_boot_spares_the_others() {
         let mut rolling = Rolling::default();
-        rolling.begin(ids([1, 2, 3]));
+        rolling.join(ids([1, 2, 3]));
         assert_eq!(rolling.failed(ChildId(1)), Progress::Halted(ChildId(1), 2));
         assert_eq!(
             rolling.ready(ChildId(1)),
@@ -117,25 +122,26 @@ mod tests {
             "it comes back by its backoff, the restart is over"
         );
         assert_eq!(
-            rolling.begin(ids([1])),
+            rolling.join(ids([1])),
             Progress::Next(ChildId(1)),
             "and another one can begin"
         );
     }
 
     #[test]
-    fn a_second_restart_starts_over_with_everybody() {
+    fn a_second_restart_gives_everybody_another_turn() {
         let mut rolling = Rolling::default();
-        rolling.begin(ids([1, 2]));
-        assert_eq!(rolling.begin(ids([1, 2])), Progress::Wait);
-        assert_eq!(rolling.ready(ChildId(1)), Progress::Next(ChildId(1)));
+        rolling.join(ids([1, 2]));
+        assert_eq!(rolling.join(ids([1, 2])), Progress::Wait);
         assert_eq!(rolling.ready(ChildId(1)), Progress::Next(ChildId(2)));
+        assert_eq!(rolling.ready(ChildId(2)), Progress::Next(ChildId(1)));
+        assert_eq!(rolling.ready(ChildId(1)), Progress::Done);
     }
 
     #[test]
     fn a_child_that_is_removed_is_skipped() {
         let mut rolling = Rolling::default();
-        rolling.begin(ids([1, 2, 3]));
+        rolling.join(ids([1, 2, 3]));
         assert_eq!(rolling.removed(ChildId(2)), Progress::Wait);
         assert_eq!(rolling.removed(ChildId(1)), Progress::Next(ChildId(3)));
         assert_eq!(rolling.removed(ChildId(3)), Progress::Done);
@@ -143,6 +149,6 @@ mod tests {
 
     #[test]
     fn nobody_to_restart_is_done_at_once() {
-        assert_eq!(Rolling::default().begin([]), Progress::Done);
+        assert_eq!(Rolling::default().join([]), Progress::Done);
     }
 }

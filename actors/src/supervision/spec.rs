@@ -43,6 +43,8 @@ pub struct ChildSpec {
     pub grace: Duration,
     /// A start that is not ready after this long is forced down and counts as failed.
     pub ready_within: Option<Duration>,
+    /// The next stage waits no longer than this for a start to be ready.
+    pub start_patience: Duration,
     /// How long it waits after a failure.
     pub backoff: BackoffPolicy,
     /// A child that was ready for less than this, without having served anything, is looping: its next start
@@ -59,6 +61,7 @@ impl Default for ChildSpec {
             stage: 0,
             grace: Duration::from_secs(5),
             ready_within: None,
+            start_patience: Duration::from_secs(5),
             backoff: BackoffPolicy::default(),
             min_uptime: Duration::from_secs(1),
             max_consecutive_failures: Some(6),

@@ -5,10 +5,9 @@
 //! [`Command`] until there is none, and calls [`tick`](Supervisor::tick) at [`wake_at`](Supervisor::wake_at).
 //!
 //! Invariants:
-//! - a child is started only from `Down`, and every `Start` is answered by `ready`/`exited` events of that
-//!   generation; the holder drops those of earlier generations;
+//! - a child is started only from `Down`, and every start ends with one `exited`;
 //! - starts go stage by stage upwards, stops downwards; a stage whose children fail does not hold the next one
-//!   back for ever: after one attempt each the next stage goes on without them;
+//!   back for ever: after one attempt each, or when they take too long, it goes on without them;
 //! - in a group restart (`one_for_all`, `rest_for_one`) nothing starts before everything that leaves is down,
 //!   and the stages wait for each other as at the first start.
 
@@ -27,8 +26,8 @@ pub struct ChildId(pub u32);
 /// What the holder is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Start the child; what it reports is of this generation.
-    Start(ChildId, u64),
+    /// Start the child.
+    Start(ChildId),
     /// Ask the child to finish what it is doing and leave.
     Stop(ChildId, Leave),
     /// The grace is over, or the start took too long: end the child by force.
@@ -126,6 +125,14 @@ impl Child {
 
     fn runs(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. } | Phase::Up { .. })
+    }
+
+    /// When the next stage stops waiting for this start.
+    fn patience_ends_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Starting { since } if !self.tried => Some(since + self.spec.start_patience),
+            _ => None,
+        }
     }
 
     fn want_run(&mut self, not_before: Option<Instant>) {
@@ -356,12 +363,10 @@ impl Supervisor {
         if self.course != Course::Running {
             return;
         }
-        if let Some(child) = self.find(id) {
-            if child.want != Want::Gone {
-                child.leave(Want::Run);
-                child.consecutive = 0;
-                child.backoff.reset();
-            }
+        if let Some(child) = self.find(id).filter(|child| child.want != Want::Gone) {
+            child.leave(Want::Run);
+            child.consecutive = 0;
+            child.backoff.reset();
         }
         self.tick(now);
     }
@@ -398,16 +403,21 @@ impl Supervisor {
 
     /// Does what has become due.
     pub fn tick(&mut self, now: Instant) {
-        for child in &mut self.children {
-            // What is due is due; kept, the time would make `wake_at` ask for a tick again and again while the
-            // child waits for its turn.
-            child.not_before = child.not_before.filter(|at| *at > now);
-        }
+        self.wait_no_longer(now);
         self.stop_those_who_leave(now);
         self.force_the_late(now);
         self.forget_the_gone();
         self.start_those_who_may(now);
         self.come_to_an_end();
+    }
+
+    fn wait_no_longer(&mut self, now: Instant) {
+        for child in &mut self.children {
+            // What is due is due; kept, the time would make `wake_at` ask for a tick again and again while the
+            // child waits for its turn.
+            child.not_before = child.not_before.filter(|at| *at > now);
+            child.tried |= child.patience_ends_at().is_some_and(|at| at <= now);
+        }
     }
 
     fn stop_those_who_leave(&mut self, now: Instant) {
@@ -490,8 +500,7 @@ impl Supervisor {
             if child.is_down() && child.want == Want::Run && child.not_before.is_none() {
                 child.phase = Phase::Starting { since: now };
                 child.generation += 1;
-                self.commands
-                    .push_back(Command::Start(child.id, child.generation));
+                self.commands.push_back(Command::Start(child.id));
             }
             if child.want == Want::Run && !child.tried {
                 open_stage = Some(child.spec.stage);
@@ -529,8 +538,13 @@ impl Supervisor {
             Phase::Down if child.want == Want::Run && self.course == Course::Running => {
                 child.not_before
             }
-            Phase::Starting { since } if !child.overdue => {
-                child.spec.ready_within.map(|within| since + within)
+            Phase::Starting { since } => {
+                let due = child
+                    .spec
+                    .ready_within
+                    .filter(|_| !child.overdue)
+                    .map(|within| since + within);
+                due.into_iter().chain(child.patience_ends_at()).min()
             }
             Phase::Stopping { force_at } => force_at,
             _ => None,
@@ -559,9 +573,9 @@ impl Supervisor {
         self.get(id).is_none_or(|child| child.want != Want::Run)
     }
 
-    /// Failures in the window that ends `now`.
-    pub fn failures(&mut self, now: Instant) -> u32 {
-        self.window.as_mut().map_or(0, |window| window.count(now))
+    /// The children's failures, if too many of them would matter.
+    pub fn failures(&self) -> Option<&Window> {
+        self.window.as_ref()
     }
 
     /// The policy it was made with.

@@ -1,0 +1,136 @@
+/* getenv() and putenv() per thread.
+ *
+ * The process environment is shared by every thread and by libraries that read it without a lock, so a script
+ * never writes to it: putenv() goes into a table of its thread, getenv() looks there first. The table lives as
+ * long as the script: one request in classic mode, the whole script in worker mode.
+ */
+#include "shim.h"
+
+extern char **environ;
+
+/* name => value; a null value hides the process's. Persistent memory. */
+static _Thread_local HashTable *own;
+
+void troupe_environment_clear(void)
+{
+    if (own) {
+        zend_hash_destroy(own);
+        pefree(own, 1);
+        own = NULL;
+    }
+}
+
+static void release_value(zval *value)
+{
+    if (Z_TYPE_P(value) == IS_STRING) {
+        zend_string_release(Z_STR_P(value));
+    }
+}
+
+static void set(const char *name, size_t name_len, const char *value)
+{
+    zval entry;
+
+    if (!own) {
+        own = pemalloc(sizeof(*own), 1);
+        zend_hash_init(own, 8, NULL, release_value, 1);
+    }
+    if (value) {
+        ZVAL_NEW_STR(&entry, zend_string_init(value, strlen(value), 1));
+    } else {
+        ZVAL_NULL(&entry);
+    }
+    zend_hash_str_update(own, name, name_len, &entry);
+}
+
+static ZEND_FUNCTION(putenv)
+{
+    char *setting, *equals;
+    size_t len;
+
+    ZEND_PARSE_PARAMETERS_START(1, 1)
+        Z_PARAM_STRING(setting, len)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (len == 0 || setting[0] == '=') {
+        zend_argument_value_error(1, "must have a valid syntax");
+        RETURN_THROWS();
+    }
+    equals = strchr(setting, '=');
+    set(setting, equals ? (size_t)(equals - setting) : len, equals ? equals + 1 : NULL);
+    RETURN_TRUE;
+}
+
+static void list_all(zval *array)
+{
+    zend_string *name;
+    zval *value;
+
+    for (char **entry = environ; *entry; entry++) {
+        char *equals = strchr(*entry, '=');
+        if (equals && equals != *entry) {
+            zval text;
+            ZVAL_STRING(&text, equals + 1);
+            zend_symtable_str_update(Z_ARRVAL_P(array), *entry, (size_t)(equals - *entry), &text);
+        }
+    }
+    if (!own) {
+        return;
+    }
+    ZEND_HASH_FOREACH_STR_KEY_VAL(own, name, value) {
+        if (Z_TYPE_P(value) == IS_NULL) {
+            zend_symtable_str_del(Z_ARRVAL_P(array), ZSTR_VAL(name), ZSTR_LEN(name));
+        } else {
+            zval text;
+            ZVAL_STRINGL(&text, Z_STRVAL_P(value), Z_STRLEN_P(value));
+            zend_symtable_str_update(Z_ARRVAL_P(array), ZSTR_VAL(name), ZSTR_LEN(name), &text);
+        }
+    } ZEND_HASH_FOREACH_END();
+}
+
+static ZEND_FUNCTION(getenv)
+{
+    char *name = NULL;
+    size_t len;
+    bool local_only = false;
+    zval *mine;
+    const char *value;
+
+    ZEND_PARSE_PARAMETERS_START(0, 2)
+        Z_PARAM_OPTIONAL
+        Z_PARAM_STRING_OR_NULL(name, len)
+        Z_PARAM_BOOL(local_only)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (!name) {
+        array_init(return_value);
+        list_all(return_value);
+        return;
+    }
+    mine = own ? zend_hash_str_find(own, name, len) : NULL;
+    if (mine && Z_TYPE_P(mine) == IS_STRING) {
+        RETURN_STRINGL(Z_STRVAL_P(mine), Z_STRLEN_P(mine));
+    }
+    value = mine ? NULL : getenv(name);
+    if (value) {
+        RETURN_STRING(value);
+    }
+    RETURN_FALSE;
+}
+
+static void replace(const char *name, zif_handler handler)
+{
+    zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
+
+    /* disable_functions may have removed it. */
+    if (function && function->type == ZEND_INTERNAL_FUNCTION) {
+        function->internal_function.handler = handler;
+    }
+}
+
+/* Once, before any other PHP thread exists: their function tables share these entries. */
+void troupe_environment_install(void)
+{
+    replace("putenv", ZEND_FN(putenv));
+    replace("getenv", ZEND_FN(getenv));
+}

@@ -1,0 +1,228 @@
+/* The module: the functions and constants that scripts see. */
+#include "shim.h"
+
+#include <ext/json/php_json.h>
+#include <ext/spl/spl_exceptions.h>
+#include <zend_smart_str.h>
+
+void troupe_ready(void)
+{
+    if (!troupe_self->ready) {
+        troupe_self->ready = true;
+        troupe_rust->script_ready(troupe_self->rust);
+    }
+}
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle_request, 0, 1, _IS_BOOL, 0)
+    ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_finish_request, 0, 0, _IS_BOOL, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_headers, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_headers_send, 0, 0, IS_LONG, 0)
+    ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, status, IS_LONG, 0, "200")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_log, 0, 1, IS_VOID, 0)
+    ZEND_ARG_TYPE_INFO(0, message, IS_STRING, 0)
+    ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, level, IS_LONG, 0, "0")
+    ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, context, IS_ARRAY, 0, "[]")
+ZEND_END_ARG_INFO()
+
+static ZEND_FUNCTION(frankenphp_finish_request)
+{
+    ZEND_PARSE_PARAMETERS_NONE();
+
+    if (!troupe_self || !troupe_self->request) {
+        RETURN_FALSE;
+    }
+    php_output_end_all();
+    php_header();
+    RETURN_BOOL(troupe_rust->finish_request(troupe_self->rust));
+}
+
+/* HTTP_ACCEPT_LANGUAGE => Accept-Language */
+static void add_header(zval *array, const char *name, size_t len, const char *value, size_t value_len)
+{
+    zend_string *header = zend_string_alloc(len, 0);
+    bool first = true;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+        ZSTR_VAL(header)[i] = c == '_' ? '-' : (char)(first ? toupper(c) : tolower(c));
+        first = c == '_';
+    }
+    ZSTR_VAL(header)[len] = '\0';
+    add_assoc_stringl_ex(array, ZSTR_VAL(header), len, value, value_len);
+    zend_string_release(header);
+}
+
+static bool is(const char *name, size_t len, const char *other)
+{
+    return len == strlen(other) && memcmp(name, other, len) == 0;
+}
+
+static ZEND_FUNCTION(frankenphp_request_headers)
+{
+    const troupe_vars *vars;
+
+    ZEND_PARSE_PARAMETERS_NONE();
+
+    array_init(return_value);
+    if (!troupe_self || !troupe_self->request) {
+        return;
+    }
+    vars = &troupe_self->request->vars;
+    for (size_t i = 0; i < vars->count; i++) {
+        const troupe_entry *entry = &vars->entries[i];
+        const char *name = vars->bytes + entry->name, *value = vars->bytes + entry->value;
+        if (entry->name_len > 5 && memcmp(name, "HTTP_", 5) == 0) {
+            add_header(return_value, name + 5, entry->name_len - 5, value, entry->value_len);
+        } else if (is(name, entry->name_len, "CONTENT_TYPE") ||
+                   is(name, entry->name_len, "CONTENT_LENGTH")) {
+            add_header(return_value, name, entry->name_len, value, entry->value_len);
+        }
+    }
+}
+
+static void list_headers(const troupe_header *list, size_t count, void *array)
+{
+    for (size_t i = 0; i < count; i++) {
+        const troupe_header *header = &list[i];
+        zval *earlier = zend_symtable_str_find(Z_ARRVAL_P((zval *)array), header->name.ptr, header->name.len);
+        zval value;
+        if (earlier && Z_TYPE_P(earlier) == IS_STRING) {
+            ZVAL_STR(&value, zend_string_concat3(Z_STRVAL_P(earlier), Z_STRLEN_P(earlier), ", ", 2,
+                                                 header->value.ptr, header->value.len));
+        } else {
+            ZVAL_STRINGL(&value, header->value.ptr, header->value.len);
+        }
+        zend_symtable_str_update(Z_ARRVAL_P((zval *)array), header->name.ptr, header->name.len, &value);
+    }
+}
+
+static ZEND_FUNCTION(frankenphp_response_headers)
+{
+    ZEND_PARSE_PARAMETERS_NONE();
+
+    array_init(return_value);
+    troupe_with_headers(&SG(sapi_headers), list_headers, return_value);
+}
+
+static void send_informational(const troupe_header *list, size_t count, void *status)
+{
+    troupe_rust->inform(troupe_self->rust, *(int *)status, list, count);
+}
+
+static ZEND_FUNCTION(headers_send)
+{
+    zend_long given = 200;
+    int status;
+
+    ZEND_PARSE_PARAMETERS_START(0, 1)
+        Z_PARAM_OPTIONAL
+        Z_PARAM_LONG(given)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (given < 100 || given > 999) {
+        zend_argument_value_error(1, "must be between 100 and 999");
+        RETURN_THROWS();
+    }
+    if (!troupe_self || !troupe_self->request || SG(headers_sent)) {
+        RETURN_LONG(SG(sapi_headers).http_response_code);
+    }
+    status = (int)given;
+    if (status < 200) {
+        troupe_with_headers(&SG(sapi_headers), send_informational, &status);
+    } else {
+        if (ZEND_NUM_ARGS() > 0) {
+            SG(sapi_headers).http_response_code = status;
+        }
+        sapi_send_headers();
+        status = SG(sapi_headers).http_response_code;
+    }
+    sapi_flush();
+    RETURN_LONG(status);
+}
+
+static ZEND_FUNCTION(frankenphp_log)
+{
+    zend_string *message;
+    zend_long level = 0;
+    HashTable *context = NULL;
+    smart_str json = {0};
+
+    ZEND_PARSE_PARAMETERS_START(1, 3)
+        Z_PARAM_STR(message)
+        Z_PARAM_OPTIONAL
+        Z_PARAM_LONG(level)
+        Z_PARAM_ARRAY_HT(context)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (context && zend_hash_num_elements(context) > 0) {
+        zval array;
+        ZVAL_ARR(&array, context);
+        php_json_encode_ex(&json, &array, PHP_JSON_PARTIAL_OUTPUT_ON_ERROR | PHP_JSON_INVALID_UTF8_SUBSTITUTE |
+                           PHP_JSON_UNESCAPED_SLASHES | PHP_JSON_UNESCAPED_UNICODE, PHP_JSON_PARSER_DEFAULT_DEPTH);
+    }
+    troupe_rust->script_log(troupe_self_rust(), level,
+                     troupe_text(message), troupe_text(json.s));
+    smart_str_free(&json);
+}
+
+static const zend_function_entry functions[] = {
+    ZEND_FE(frankenphp_handle_request, arginfo_handle_request)
+    ZEND_FE(frankenphp_finish_request, arginfo_finish_request)
+    ZEND_NAMED_FE(fastcgi_finish_request, ZEND_FN(frankenphp_finish_request), arginfo_finish_request)
+    ZEND_FE(frankenphp_request_headers, arginfo_headers)
+    ZEND_NAMED_FE(apache_request_headers, ZEND_FN(frankenphp_request_headers), arginfo_headers)
+    ZEND_NAMED_FE(getallheaders, ZEND_FN(frankenphp_request_headers), arginfo_headers)
+    ZEND_FE(frankenphp_response_headers, arginfo_headers)
+    ZEND_NAMED_FE(apache_response_headers, ZEND_FN(frankenphp_response_headers), arginfo_headers)
+    ZEND_FE(headers_send, arginfo_headers_send)
+    ZEND_FE(frankenphp_log, arginfo_log)
+    ZEND_FE_END
+};
+
+static PHP_MINIT_FUNCTION(troupe)
+{
+    REGISTER_LONG_CONSTANT("FRANKENPHP_LOG_LEVEL_DEBUG", -4, CONST_CS | CONST_PERSISTENT);
+    REGISTER_LONG_CONSTANT("FRANKENPHP_LOG_LEVEL_INFO", 0, CONST_CS | CONST_PERSISTENT);
+    REGISTER_LONG_CONSTANT("FRANKENPHP_LOG_LEVEL_WARN", 4, CONST_CS | CONST_PERSISTENT);
+    REGISTER_LONG_CONSTANT("FRANKENPHP_LOG_LEVEL_ERROR", 8, CONST_CS | CONST_PERSISTENT);
+    return SUCCESS;
+}
+
+/* Before the SAPI layer goes: a body that the script did not read is not pulled through PHP. */
+static PHP_RSHUTDOWN_FUNCTION(troupe)
+{
+    SG(post_read) = 1;
+    return SUCCESS;
+}
+
+static PHP_MINFO_FUNCTION(troupe)
+{
+    php_info_print_table_start();
+    php_info_print_table_row(2, "Server", TROUPE_SOFTWARE);
+    php_info_print_table_row(2, "Mode", !troupe_self ? "none"
+                             : troupe_self->run->kind == TROUPE_RUN_REQUEST ? "classic"
+                             : troupe_self->run->kind == TROUPE_RUN_HTTP_WORKER ? "worker" : "background worker");
+    php_info_print_table_end();
+}
+
+zend_module_entry troupe_module = {
+    STANDARD_MODULE_HEADER,
+    "Troupe",
+    functions,
+    PHP_MINIT(troupe),
+    NULL,
+    NULL,
+    PHP_RSHUTDOWN(troupe),
+    PHP_MINFO(troupe),
+    TROUPE_VERSION,
+    STANDARD_MODULE_PROPERTIES,
+};

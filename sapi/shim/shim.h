@@ -1,0 +1,87 @@
+/* What the shim's files share. PHP's headers come in here, once and in one order. */
+#ifndef TROUPE_SHIM_H
+#define TROUPE_SHIM_H
+
+#include "troupe.h"
+
+#include <php.h>
+#include <SAPI.h>
+#include <php_ini.h>
+#include <php_main.h>
+#include <php_output.h>
+#include <php_variables.h>
+#include <zend_builtin_functions.h>
+#include <zend_exceptions.h>
+#include <zend_interfaces.h>
+#include <zend_observer.h>
+#include <ext/standard/basic_functions.h>
+#include <ext/standard/head.h>
+#include <ext/standard/info.h>
+
+#ifndef ZTS
+#error "Troupe needs a thread-safe PHP: configure it with --enable-zts"
+#endif
+
+/* One PHP thread. Lives on the stack of troupe_thread_main. */
+typedef struct troupe_thread {
+    void *rust;
+    const troupe_run *run;
+    const troupe_request *request; /* NULL while the thread answers nobody */
+    bool ready;                    /* the script said that it is ready */
+    bool body_cut;                 /* the client left before its body was complete */
+    bool left_by_exit;             /* exit() inside a worker's callback: the bailout after it is no failure */
+    zend_string *fatal_message;    /* the last error that can end a script; persistent */
+    zend_string *fatal_file;
+    uint32_t fatal_line;
+    struct troupe_kept *kept;      /* what the worker script had set up before its loop */
+} troupe_thread;
+
+/* The thread's state, NULL on threads that are not ours (the engine's own). */
+extern _Thread_local troupe_thread *troupe_self;
+extern const troupe_callbacks *troupe_rust;
+extern sapi_module_struct troupe_sapi_module;
+extern zend_module_entry troupe_module;
+
+static inline troupe_bytes troupe_text(const zend_string *string)
+{
+    return string ? (troupe_bytes){ZSTR_VAL(string), ZSTR_LEN(string)} : (troupe_bytes){NULL, 0};
+}
+
+static inline void *troupe_self_rust(void)
+{
+    return troupe_self ? troupe_self->rust : NULL;
+}
+
+/* request.c */
+void troupe_request_bind(const troupe_request *request);
+void troupe_request_unbind(void);
+/* False when PHP could not set the request up, or its body did not arrive whole. */
+bool troupe_run_request(troupe_thread *self);
+size_t troupe_ub_write(const char *bytes, size_t len);
+void troupe_flush(void *server_context);
+int troupe_send_headers(sapi_headers_struct *headers);
+size_t troupe_read_post(char *buffer, size_t len);
+char *troupe_read_cookies(void);
+int troupe_activate(void);
+/* Calls `send` with the header list in the callbacks' form. */
+void troupe_with_headers(sapi_headers_struct *headers, void (*send)(const troupe_header *, size_t, void *), void *);
+
+/* server_vars.c */
+void troupe_register_server_variables(zval *array);
+
+/* worker.c */
+bool troupe_run_script(troupe_thread *self);
+ZEND_FUNCTION(frankenphp_handle_request);
+
+/* thread.c */
+void troupe_install_handlers(void);
+void troupe_execute(const char *script);
+
+/* environment.c */
+void troupe_environment_install(void);
+void troupe_environment_clear(void);
+
+/* functions.c */
+void troupe_ready(void);
+
+#endif

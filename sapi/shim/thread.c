@@ -1,0 +1,159 @@
+/* A PHP thread: its life, how a script is executed, how it ends, how it is interrupted. */
+#include "shim.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+_Thread_local troupe_thread *troupe_self;
+
+static void (*next_interrupt_function)(zend_execute_data *);
+
+int troupe_kill_signal(void)
+{
+    /* PHP's own timers use SIGRTMIN. */
+    return SIGRTMIN + 3;
+}
+
+static void on_kill_signal(int signal)
+{
+    /* Being handled is all: the blocking call it interrupts returns EINTR. */
+    (void)signal;
+}
+
+static void forget_fatal(troupe_thread *self)
+{
+    if (self->fatal_message) {
+        zend_string_release(self->fatal_message);
+        zend_string_release(self->fatal_file);
+        self->fatal_message = self->fatal_file = NULL;
+    }
+}
+
+/* Sees every error before PHP acts on it; keeps the last one that can end a script. */
+static void on_error(int type, zend_string *file, uint32_t line, zend_string *message)
+{
+    const int fatal = E_ERROR | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR | E_PARSE;
+    troupe_thread *self = troupe_self;
+
+    if (!self || !(type & fatal)) {
+        return;
+    }
+    forget_fatal(self);
+    self->fatal_message = zend_string_init(ZSTR_VAL(message), ZSTR_LEN(message), 1);
+    self->fatal_file = file ? zend_string_init(ZSTR_VAL(file), ZSTR_LEN(file), 1) : zend_string_init("", 0, 1);
+    self->fatal_line = line;
+}
+
+static void send_backtrace(troupe_thread *self)
+{
+    zval trace;
+    zend_string *text;
+
+    zend_fetch_debug_backtrace(&trace, 0, DEBUG_BACKTRACE_IGNORE_ARGS, 0);
+    text = zend_trace_to_string(Z_ARRVAL(trace), true);
+    troupe_rust->backtrace(self->rust, troupe_text(text));
+    zend_string_release(text);
+    zval_ptr_dtor(&trace);
+}
+
+/* Runs between two opcodes of a script that somebody asked something of. May bail out. */
+static void on_interrupt(zend_execute_data *execute_data)
+{
+    troupe_thread *self = troupe_self;
+
+    if (self) {
+        uint32_t asked = troupe_rust->asked(self->rust);
+        if (asked & TROUPE_ASKED_BACKTRACE) {
+            send_backtrace(self);
+        }
+        if (asked & TROUPE_ASKED_KILL_DEADLINE) {
+            zend_error_noreturn(E_ERROR, "Maximum execution time exceeded: the request's deadline passed");
+        }
+        if (asked & TROUPE_ASKED_KILL_STOP) {
+            zend_error_noreturn(E_ERROR, "The script was ended: its worker stops and the grace period is over");
+        }
+        if (asked & TROUPE_ASKED_KILL_OPERATOR) {
+            zend_error_noreturn(E_ERROR, "The script was ended by the operator");
+        }
+    }
+    if (next_interrupt_function) {
+        next_interrupt_function(execute_data);
+    }
+}
+
+void troupe_install_handlers(void)
+{
+    struct sigaction action = {.sa_handler = on_kill_signal};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(troupe_kill_signal(), &action, NULL);
+    next_interrupt_function = zend_interrupt_function;
+    zend_interrupt_function = on_interrupt;
+    zend_observer_error_register(on_error);
+}
+
+/* Executes a script inside a started request. A bailout ends here. */
+void troupe_execute(const char *script)
+{
+    zend_first_try {
+        zend_file_handle file;
+        zend_stream_init_filename(&file, script);
+        file.primary_script = true;
+        php_execute_script(&file);
+        zend_destroy_file_handle(&file);
+    } zend_end_try();
+}
+
+static void report_end(troupe_thread *self, bool begun)
+{
+    troupe_run_end end = {.kind = TROUPE_EXIT_RETURNED, .status = EG(exit_status)};
+
+    if (!begun) {
+        end.kind = TROUPE_EXIT_NOT_BEGUN;
+    } else if (self->left_by_exit) {
+        end.kind = TROUPE_EXIT_CALLED;
+    } else if (self->fatal_message && EG(exit_status) == 255) {
+        end.kind = TROUPE_EXIT_FAILED;
+    } else if (EG(exit_status) != 0) {
+        end.kind = TROUPE_EXIT_CALLED;
+    }
+    if (self->fatal_message) {
+        end.message = troupe_text(self->fatal_message);
+        end.file = troupe_text(self->fatal_file);
+        end.line = self->fatal_line;
+    }
+    troupe_rust->run_ended(self->rust, &end);
+    forget_fatal(self);
+}
+
+void troupe_thread_main(void *rust)
+{
+    troupe_thread self = {.rust = rust};
+    troupe_run run;
+    sigset_t kill_set;
+
+    sigemptyset(&kill_set);
+    sigaddset(&kill_set, troupe_kill_signal());
+    sigaddset(&kill_set, SIGRTMIN);
+    pthread_sigmask(SIG_UNBLOCK, &kill_set, NULL);
+
+    ts_resource(0);
+    ZEND_TSRMLS_CACHE_UPDATE();
+    troupe_self = &self;
+    troupe_rust->thread_started(rust, (troupe_slot){(bool *)&EG(vm_interrupt), (uintptr_t)pthread_self()});
+
+    while (memset(&run, 0, sizeof(run)), troupe_rust->next_run(rust, &run)) {
+        bool begun;
+
+        self.run = &run;
+        self.ready = self.body_cut = self.left_by_exit = false;
+        begun = run.kind == TROUPE_RUN_REQUEST ? troupe_run_request(&self) : troupe_run_script(&self);
+        report_end(&self, begun);
+        self.run = NULL;
+    }
+
+    troupe_rust->thread_ends(rust);
+    troupe_self = NULL;
+    troupe_environment_clear();
+    ts_free_thread();
+}

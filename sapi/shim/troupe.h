@@ -1,0 +1,159 @@
+/* The border between the C shim and Rust.
+ *
+ * Rust calls the troupe_* functions below; C calls Rust through troupe_callbacks. Every callback does plain
+ * work and returns a status: none of them enters PHP, so none can be jumped over by a bailout. C acts on the
+ * status. bindgen reads this file, so both sides agree on every layout. It includes no PHP header.
+ */
+#ifndef TROUPE_H
+#define TROUPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that the callee may read during the call. Not terminated by NUL unless said so. */
+typedef struct troupe_bytes {
+    const char *ptr;
+    size_t len;
+} troupe_bytes;
+
+/* One entry of $_SERVER: offsets into troupe_vars.bytes. */
+typedef struct troupe_entry {
+    uint32_t name;
+    uint32_t name_len;
+    uint32_t value;
+    uint32_t value_len;
+} troupe_entry;
+
+typedef struct troupe_vars {
+    const char *bytes;
+    const troupe_entry *entries;
+    size_t count;
+} troupe_vars;
+
+/* A request. Everything it points to is owned by the thread's Rust side and lives until request_ended (worker
+ * mode) or run_ended (classic mode). Strings end with NUL; the optional ones may be NULL. */
+typedef struct troupe_request {
+    const char *method;
+    const char *uri;
+    const char *query;
+    const char *script;
+    const char *content_type;  /* optional */
+    const char *cookie;        /* optional */
+    const char *authorization; /* optional */
+    int64_t content_length;    /* -1: not known before its end */
+    uint32_t protocol;         /* 1000, 1001, 2000 */
+    troupe_vars vars;
+} troupe_request;
+
+typedef enum troupe_run_kind {
+    TROUPE_RUN_REQUEST,    /* classic: one script, one request */
+    TROUPE_RUN_HTTP_WORKER,
+    TROUPE_RUN_BACKGROUND_WORKER,
+} troupe_run_kind;
+
+/* What a thread shall run next. */
+typedef struct troupe_run {
+    troupe_run_kind kind;
+    troupe_request request; /* TROUPE_RUN_REQUEST only */
+    const char *script;     /* workers only, like the rest */
+    const char *name;
+    troupe_vars vars;
+} troupe_run;
+
+typedef enum troupe_exit_kind {
+    TROUPE_EXIT_RETURNED,  /* the script came to its end */
+    TROUPE_EXIT_CALLED,    /* exit() */
+    TROUPE_EXIT_FAILED,    /* a fatal error or an uncaught exception */
+    TROUPE_EXIT_NOT_BEGUN, /* PHP could not set the request up */
+} troupe_exit_kind;
+
+/* How a run ended. The strings live until the call returns. */
+typedef struct troupe_run_end {
+    troupe_exit_kind kind;
+    int status;             /* exit status */
+    troupe_bytes message;   /* TROUPE_EXIT_FAILED */
+    troupe_bytes file;
+    uint32_t line;
+} troupe_run_end;
+
+/* A response header line, split. */
+typedef struct troupe_header {
+    troupe_bytes name;
+    troupe_bytes value;
+} troupe_header;
+
+typedef enum troupe_io {
+    TROUPE_IO_OK,
+    TROUPE_IO_GONE,   /* the client left */
+    TROUPE_IO_KILLED, /* the script is being ended; the next interrupt check ends it */
+} troupe_io;
+
+/* Where another thread can reach a running script. */
+typedef struct troupe_slot {
+    bool *vm_interrupt;   /* EG(vm_interrupt), an atomic */
+    uintptr_t thread;     /* pthread_t */
+} troupe_slot;
+
+/* What the interrupt handler is asked to do; bits. */
+enum troupe_asked {
+    TROUPE_ASKED_BACKTRACE = 1,
+    TROUPE_ASKED_KILL_DEADLINE = 2,
+    TROUPE_ASKED_KILL_STOP = 4,
+    TROUPE_ASKED_KILL_OPERATOR = 8,
+};
+
+/* `thread` is the pointer given to troupe_thread_main. All are called on that thread. */
+typedef struct troupe_callbacks {
+    void (*thread_started)(void *thread, troupe_slot slot);
+    void (*thread_ends)(void *thread);
+    /* Blocks; false ends the thread. */
+    bool (*next_run)(void *thread, troupe_run *run);
+    void (*run_ended)(void *thread, const troupe_run_end *end);
+
+    /* Worker mode. next_request blocks; false asks the script to leave its loop. */
+    bool (*next_request)(void *thread, troupe_request *request);
+    void (*request_ended)(void *thread, size_t memory);
+    void (*script_ready)(void *thread);
+
+    /* The current request. read_body fills the buffer unless the body ends. */
+    troupe_io (*read_body)(void *thread, char *buffer, size_t len, size_t *read);
+    troupe_io (*write)(void *thread, const char *bytes, size_t len);
+    troupe_io (*flush)(void *thread);
+    void (*set_head)(void *thread, int status, const troupe_header *headers, size_t count);
+    troupe_io (*inform)(void *thread, int status, const troupe_header *headers, size_t count);
+    bool (*finish_request)(void *thread);
+
+    /* PHP's own log line, with a syslog level. `thread` may be NULL: PHP speaks during start-up too. */
+    void (*log)(void *thread, int syslog_level, troupe_bytes message);
+    /* A script's structured record; the context is JSON or empty. */
+    void (*script_log)(void *thread, int64_t level, troupe_bytes message, troupe_bytes context);
+    /* Output of a script that has no client. */
+    void (*stray_output)(void *thread, troupe_bytes bytes);
+
+    uint32_t (*asked)(void *thread);
+    void (*backtrace)(void *thread, troupe_bytes text);
+} troupe_callbacks;
+
+typedef struct troupe_engine_config {
+    const char *php_ini;     /* optional: a file or a folder */
+    const char *ini_defaults; /* "key=value\n" lines; php.ini and its like win over them */
+    const char *ini_entries;  /* "key=value\n" lines that win over php.ini */
+    const char *ini_locked;   /* "key\n" lines: scripts may not change these */
+} troupe_engine_config;
+
+/* Starts PHP in this process, once, on the calling thread. On failure returns the reason, else NULL. */
+const char *troupe_engine_start(const troupe_engine_config *config, const troupe_callbacks *callbacks);
+/* Ends PHP: on the thread that started it, when every other PHP thread has ended. */
+void troupe_engine_stop(void);
+/* Serves on the calling thread until next_run says no. Never jumps out. */
+void troupe_thread_main(void *thread);
+/* The signal that breaks blocking calls. */
+int troupe_kill_signal(void);
+
+/* Versions and loaded extensions, once started; the strings live for ever. */
+const char *troupe_php_version(void);
+const char *troupe_zend_version(void);
+size_t troupe_extensions(const char **names, const char **versions, size_t capacity);
+
+#endif

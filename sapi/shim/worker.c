@@ -1,0 +1,436 @@
+/* Worker mode: one script, many requests.
+ *
+ * frankenphp_handle_request() runs inside the script: the executor, its globals and classes stay, while the
+ * layers that belong to one request (SAPI, output, superglobals, session, filters) are put down and up again.
+ *
+ * Bailouts: a fatal error in the callback jumps to troupe_execute with the request still bound; the request
+ * shutdown that follows sends what there is to its client. A bailout that PHP itself catches inside
+ * (shutdown functions, session handlers) leaves the executor's frame pointer behind, so it is raised again.
+ */
+#include "shim.h"
+
+#include <locale.h>
+
+#include <ext/session/php_session.h>
+#include <ext/spl/spl_exceptions.h>
+
+/* What the script had set up when it first waited for a request; every request starts from it. */
+struct troupe_kept {
+    HashTable ini; /* name => value of every setting the script had changed */
+    zval error_handler;
+    int error_handler_mask;
+    int error_handlers;
+    zval exception_handler;
+    int exception_handlers;
+    HashTable *shutdown_functions;
+    zval session_handlers[PS_NUM_APIS];
+    const ps_module *session_module;
+    zval timezone;
+    char directory[MAXPATHLEN];
+};
+
+static void bail_again_after_an_inner_bailout(void)
+{
+    if (CG(unclean_shutdown)) {
+        zend_bailout();
+    }
+}
+
+static void call_module(const char *name, bool startup)
+{
+    zend_module_entry *module = zend_hash_str_find_ptr(&module_registry, name, strlen(name));
+
+    if (module && startup && module->request_startup_func) {
+        module->request_startup_func(module->type, module->module_number);
+    } else if (module && !startup && module->request_shutdown_func) {
+        module->request_shutdown_func(module->type, module->module_number);
+    }
+}
+
+static void timezone_get(zval *zone)
+{
+    zend_function *function = zend_hash_str_find_ptr(CG(function_table), ZEND_STRL("date_default_timezone_get"));
+    zend_call_known_function(function, NULL, NULL, zone, 0, NULL, NULL);
+}
+
+static void keep(troupe_thread *self)
+{
+    struct troupe_kept *kept = self->kept = ecalloc(1, sizeof(*kept));
+    zend_ini_entry *entry;
+    zend_string *name;
+
+    zend_hash_init(&kept->ini, 8, NULL, ZVAL_PTR_DTOR, 0);
+    if (EG(modified_ini_directives)) {
+        ZEND_HASH_FOREACH_STR_KEY_PTR(EG(modified_ini_directives), name, entry) {
+            zval value;
+            if (entry->value) {
+                ZVAL_STR(&value, zend_string_dup(entry->value, 0));
+            } else {
+                ZVAL_EMPTY_STRING(&value);
+            }
+            zend_hash_update(&kept->ini, name, &value);
+        } ZEND_HASH_FOREACH_END();
+    }
+    ZVAL_COPY(&kept->error_handler, &EG(user_error_handler));
+    kept->error_handler_mask = EG(user_error_handler_error_reporting);
+    kept->error_handlers = zend_stack_count(&EG(user_error_handlers));
+    ZVAL_COPY(&kept->exception_handler, &EG(user_exception_handler));
+    kept->exception_handlers = zend_stack_count(&EG(user_exception_handlers));
+    kept->shutdown_functions = BG(user_shutdown_function_names);
+    BG(user_shutdown_function_names) = NULL;
+    for (int i = 0; i < PS_NUM_APIS; i++) {
+        ZVAL_COPY(&kept->session_handlers[i], &PS(mod_user_names).names[i]);
+    }
+    kept->session_module = PS(mod);
+    timezone_get(&kept->timezone);
+    if (!VCWD_GETCWD(kept->directory, sizeof(kept->directory))) {
+        kept->directory[0] = '\0';
+    }
+}
+
+static void restore_ini(struct troupe_kept *kept)
+{
+    zend_ini_entry *entry;
+    zend_string *name;
+    zend_string **changed;
+    uint32_t count = 0;
+
+    if (!EG(modified_ini_directives)) {
+        return;
+    }
+    /* Restoring changes the table that lists what to restore. */
+    changed = safe_emalloc(zend_hash_num_elements(EG(modified_ini_directives)) + 1, sizeof(*changed), 0);
+    ZEND_HASH_FOREACH_STR_KEY_PTR(EG(modified_ini_directives), name, entry) {
+        zval *value = zend_hash_find(&kept->ini, name);
+        if (!value || !entry->value || !zend_string_equals(Z_STR_P(value), entry->value)) {
+            changed[count++] = zend_string_copy(name);
+        }
+    } ZEND_HASH_FOREACH_END();
+    for (uint32_t i = 0; i < count; i++) {
+        zval *value = zend_hash_find(&kept->ini, changed[i]);
+        if (value) {
+            zend_alter_ini_entry(changed[i], Z_STR_P(value), PHP_INI_SYSTEM, PHP_INI_STAGE_RUNTIME);
+        } else {
+            zend_restore_ini_entry(changed[i], PHP_INI_STAGE_RUNTIME);
+        }
+        zend_string_release(changed[i]);
+    }
+    efree(changed);
+}
+
+static void restore_handler(zval *handler, zval *kept, zend_stack *stack, int depth)
+{
+    zval_ptr_dtor(handler);
+    ZVAL_UNDEF(handler);
+    while (zend_stack_count(stack) > depth) {
+        zval *top = zend_stack_top(stack);
+        zval_ptr_dtor(top);
+        zend_stack_del_top(stack);
+    }
+    ZVAL_COPY(handler, kept);
+}
+
+static void restore_timezone(struct troupe_kept *kept)
+{
+    zval now, result;
+
+    timezone_get(&now);
+    if (!zend_is_identical(&now, &kept->timezone)) {
+        zend_function *set = zend_hash_str_find_ptr(CG(function_table), ZEND_STRL("date_default_timezone_set"));
+        zend_call_known_function(set, NULL, NULL, &result, 1, &kept->timezone, NULL);
+    }
+    zval_ptr_dtor(&now);
+}
+
+static void restore_locale(void)
+{
+    if (BG(locale_changed)) {
+        setlocale(LC_ALL, "C");
+        setlocale(LC_CTYPE, "C.UTF-8");
+        zend_update_current_locale();
+        if (BG(ctype_string)) {
+            zend_string_release_ex(BG(ctype_string), 0);
+            BG(ctype_string) = NULL;
+        }
+        BG(locale_changed) = 0;
+    }
+}
+
+static void restore_last_error(void)
+{
+    if (PG(last_error_message)) {
+        zend_string_release(PG(last_error_message));
+        PG(last_error_message) = NULL;
+    }
+    if (PG(last_error_file)) {
+        zend_string_release(PG(last_error_file));
+        PG(last_error_file) = NULL;
+    }
+    PG(last_error_type) = 0;
+    PG(last_error_lineno) = 0;
+}
+
+/* Brings the script back to what it was before its loop. Destructors may run here. */
+static void restore(struct troupe_kept *kept)
+{
+    char directory[MAXPATHLEN];
+
+    restore_ini(kept);
+    restore_handler(&EG(user_error_handler), &kept->error_handler, &EG(user_error_handlers), kept->error_handlers);
+    EG(user_error_handler_error_reporting) = kept->error_handler_mask;
+    while (zend_stack_count(&EG(user_error_handlers_error_reporting)) > kept->error_handlers) {
+        zend_stack_del_top(&EG(user_error_handlers_error_reporting));
+    }
+    restore_handler(&EG(user_exception_handler), &kept->exception_handler, &EG(user_exception_handlers),
+                    kept->exception_handlers);
+    for (int i = 0; i < PS_NUM_APIS; i++) {
+        zval_ptr_dtor(&PS(mod_user_names).names[i]);
+        ZVAL_COPY(&PS(mod_user_names).names[i], &kept->session_handlers[i]);
+    }
+    PS(mod) = kept->session_module;
+    restore_timezone(kept);
+    restore_locale();
+    restore_last_error();
+    if (kept->directory[0] && VCWD_GETCWD(directory, sizeof(directory)) && strcmp(directory, kept->directory) != 0) {
+        (void)VCWD_CHDIR(kept->directory);
+    }
+    zend_set_memory_limit(PG(memory_limit));
+}
+
+static void release_kept(troupe_thread *self)
+{
+    struct troupe_kept *kept = self->kept;
+
+    if (kept) {
+        self->kept = NULL;
+        zend_hash_destroy(&kept->ini);
+        zval_ptr_dtor(&kept->error_handler);
+        zval_ptr_dtor(&kept->exception_handler);
+        for (int i = 0; i < PS_NUM_APIS; i++) {
+            zval_ptr_dtor(&kept->session_handlers[i]);
+        }
+        zval_ptr_dtor(&kept->timezone);
+        efree(kept);
+    }
+}
+
+/* Output and headers that the script makes while it answers nobody go to the log. */
+static void open_idle_layers(void)
+{
+    php_output_activate();
+    sapi_activate();
+    SG(sapi_started) = 1;
+}
+
+static void close_idle_layers(void)
+{
+    php_output_end_all();
+    php_output_deactivate();
+    sapi_deactivate();
+}
+
+static void fill_superglobals(void)
+{
+    static const int mine[] = {TRACK_VARS_POST, TRACK_VARS_GET, TRACK_VARS_COOKIE, TRACK_VARS_SERVER, TRACK_VARS_FILES};
+    zend_auto_global *global;
+
+    for (size_t i = 0; i < sizeof(mine) / sizeof(*mine); i++) {
+        zval_ptr_dtor(&PG(http_globals)[mine[i]]);
+        ZVAL_UNDEF(&PG(http_globals)[mine[i]]);
+    }
+    /* Also those PHP fills just in time: the code that uses them was compiled for an earlier request. */
+    ZEND_HASH_MAP_FOREACH_PTR(CG(auto_globals), global) {
+        if (global->auto_global_callback && !zend_string_equals_literal(global->name, "_ENV")) {
+            global->armed = global->auto_global_callback(global->name);
+        }
+    } ZEND_HASH_FOREACH_END();
+    zend_hash_str_del(&EG(symbol_table), ZEND_STRL("_SESSION"));
+}
+
+static void start_output(void)
+{
+    php_output_activate();
+    if (PG(output_handler) && PG(output_handler)[0]) {
+        zval handler;
+        ZVAL_STRING(&handler, PG(output_handler));
+        php_output_start_user(&handler, 0, PHP_OUTPUT_HANDLER_STDFLAGS);
+        zval_ptr_dtor(&handler);
+    } else if (PG(output_buffering)) {
+        php_output_start_user(NULL, PG(output_buffering) > 1 ? PG(output_buffering) : 0, PHP_OUTPUT_HANDLER_STDFLAGS);
+    } else if (PG(implicit_flush)) {
+        php_output_set_implicit_flush(1);
+    }
+}
+
+static void open_request(const troupe_request *request)
+{
+    close_idle_layers();
+    troupe_request_bind(request);
+    PG(header_is_being_sent) = 0;
+    PG(connection_status) = PHP_CONNECTION_NORMAL;
+    PG(ignore_user_abort) = 1;
+    start_output();
+    sapi_activate();
+    SG(sapi_started) = 1;
+    if (PG(expose_php)) {
+        sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
+    }
+    zend_set_timeout(EG(timeout_seconds), 1);
+    fill_superglobals();
+    call_module("session", true);
+}
+
+static void close_output_and_session(void)
+{
+    php_output_end_all();
+    call_module("session", false);
+    bail_again_after_an_inner_bailout();
+    call_module("filter", false);
+    if (!SG(headers_sent)) {
+        php_header();
+    }
+    php_output_deactivate();
+}
+
+static void close_request(troupe_thread *self)
+{
+    if (BG(user_shutdown_function_names)) {
+        php_call_shutdown_functions();
+        bail_again_after_an_inner_bailout();
+        php_free_shutdown_functions();
+    }
+    close_output_and_session();
+    if (SG(request_info).request_body) {
+        /* PHP leaves it to the end of the script, where it ends with all other resources. */
+        php_stream_close(SG(request_info).request_body);
+        SG(request_info).request_body = NULL;
+    }
+    SG(post_read) = 1; /* what the script did not read is the server's affair */
+    sapi_deactivate();
+    restore(self->kept);
+    zend_unset_timeout();
+    troupe_request_unbind();
+    open_idle_layers();
+}
+
+/* The callback left an exception behind. Never returns. */
+static ZEND_COLD ZEND_NORETURN void end_by_exception(troupe_thread *self)
+{
+    zend_object *exception = EG(exception);
+
+    if (zend_is_unwind_exit(exception) || zend_is_graceful_exit(exception)) {
+        /* finally blocks were skipped: the script can't be trusted to go on. */
+        self->left_by_exit = true;
+        EG(exception) = NULL;
+        OBJ_RELEASE(exception);
+        zend_bailout();
+    }
+    if (Z_TYPE(EG(user_exception_handler)) != IS_UNDEF) {
+        zend_user_exception_handler();
+    }
+    if (EG(exception)) {
+        zend_exception_error(EG(exception), E_ERROR);
+    }
+    zend_bailout();
+}
+
+static void run_callback(troupe_thread *self, zend_fcall_info *callback, zend_fcall_info_cache *cache)
+{
+    zval result;
+
+    ZVAL_UNDEF(&result);
+    callback->retval = &result;
+    callback->param_count = 0;
+    callback->params = NULL;
+    if (!self->body_cut) {
+        zend_call_function(callback, cache);
+        zval_ptr_dtor(&result);
+    }
+    if (EG(exception)) {
+        end_by_exception(self);
+    }
+}
+
+ZEND_FUNCTION(frankenphp_handle_request)
+{
+    zend_fcall_info callback;
+    zend_fcall_info_cache cache;
+    troupe_thread *self = troupe_self;
+    troupe_request request;
+
+    ZEND_PARSE_PARAMETERS_START(1, 1)
+        Z_PARAM_FUNC(callback, cache)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (self && self->run->kind == TROUPE_RUN_BACKGROUND_WORKER) {
+        zend_throw_exception(spl_ce_RuntimeException,
+                             "frankenphp_handle_request() cannot be called in a background worker", 0);
+        RETURN_THROWS();
+    }
+    if (!self || self->run->kind != TROUPE_RUN_HTTP_WORKER || self->request) {
+        zend_throw_exception(spl_ce_RuntimeException,
+                             "frankenphp_handle_request() called while not in worker mode", 0);
+        RETURN_THROWS();
+    }
+    if (!self->kept) {
+        keep(self);
+        zend_unset_timeout();
+    }
+    troupe_ready();
+    if (!troupe_rust->next_request(self->rust, &request)) {
+        RETURN_FALSE;
+    }
+    self->body_cut = false;
+    open_request(&request);
+    run_callback(self, &callback, &cache);
+    close_request(self);
+    if (EG(exception)) {
+        end_by_exception(self);
+    }
+    troupe_rust->request_ended(self->rust, zend_memory_usage(false));
+    RETURN_TRUE;
+}
+
+/* Gives the request that a bailout left open its shutdown functions; those of the script follow later. */
+static void abandon_request(troupe_thread *self)
+{
+    if (!SG(headers_sent) && !self->left_by_exit && SG(sapi_headers).http_response_code == 200) {
+        SG(sapi_headers).http_response_code = 500;
+    }
+    EG(flags) |= EG_FLAGS_IN_SHUTDOWN;
+    EG(current_execute_data) = NULL;
+    php_call_shutdown_functions();
+    php_free_shutdown_functions();
+}
+
+bool troupe_run_script(troupe_thread *self)
+{
+    const troupe_run *run = self->run;
+    bool background = run->kind == TROUPE_RUN_BACKGROUND_WORKER;
+    bool begun = false;
+
+    troupe_request_unbind();
+    SG(request_info).path_translated = (char *)run->script;
+    SG(post_read) = 1;
+    if (php_request_startup() == SUCCESS) {
+        begun = true;
+        if (background) {
+            zend_string *name = zend_string_init(ZEND_STRL("max_execution_time"), 0);
+            zend_alter_ini_entry_chars(name, "0", 1, PHP_INI_SYSTEM, PHP_INI_STAGE_ACTIVATE);
+            zend_string_release(name);
+            CG(skip_shebang) = true;
+        }
+        troupe_execute(run->script);
+    }
+    if (self->request) {
+        abandon_request(self);
+    }
+    if (self->kept) {
+        BG(user_shutdown_function_names) = self->kept->shutdown_functions;
+        release_kept(self);
+    }
+    php_request_shutdown(NULL);
+    troupe_request_unbind();
+    troupe_environment_clear();
+    return begun;
+}

@@ -1,0 +1,395 @@
+//! What C calls: one function per entry of `troupe_callbacks`, each through the same trampoline.
+//!
+//! A panic never crosses into C: [`enter`] catches it, reports it and returns the callback's failure status.
+//! None of these functions enters PHP, so no jump passes through them.
+
+use std::ffi::{CString, OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use php_sys::troupe_exit_kind::{
+    TROUPE_EXIT_CALLED, TROUPE_EXIT_FAILED, TROUPE_EXIT_NOT_BEGUN, TROUPE_EXIT_RETURNED,
+};
+use php_sys::troupe_io::{self, TROUPE_IO_GONE, TROUPE_IO_KILLED, TROUPE_IO_OK};
+use php_sys::troupe_run_kind::{TROUPE_RUN_BACKGROUND_WORKER, TROUPE_RUN_HTTP_WORKER, TROUPE_RUN_REQUEST};
+use php_sys::{
+    troupe_bytes, troupe_callbacks, troupe_header, troupe_request, troupe_run, troupe_run_end, troupe_slot,
+    troupe_vars,
+};
+use tracing::{debug, error, info, warn};
+
+use crate::control::Activity;
+use crate::driver::{Failure, RequestEnd, ScriptEnd, ScriptExit, WorkerKind};
+use crate::request::RequestBody;
+use crate::response::Head;
+use crate::server_vars::{Entry, ServerVars};
+use crate::thread::{Current, Local};
+use crate::wait::{Heed, Interrupted, KillReason};
+
+pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
+    thread_started: Some(thread_started),
+    thread_ends: Some(thread_ends),
+    next_run: Some(next_run),
+    run_ended: Some(run_ended),
+    next_request: Some(next_request),
+    request_ended: Some(request_ended),
+    script_ready: Some(script_ready),
+    read_body: Some(read_body),
+    write: Some(write),
+    flush: Some(flush),
+    set_head: Some(set_head),
+    inform: Some(inform),
+    finish_request: Some(finish_request),
+    log: Some(log),
+    script_log: Some(script_log),
+    stray_output: Some(stray_output),
+    asked: Some(asked),
+    backtrace: Some(backtrace),
+};
+
+/// The trampoline. A panic is reported and becomes `fallback`.
+///
+/// `thread` is what `troupe_thread_main` was given, or null where the header says so; then the result is
+/// `fallback` too.
+fn enter<R>(thread: *mut c_void, fallback: R, work: impl FnOnce(&mut Local) -> R) -> R {
+    // SAFETY: the shim passes the pointer that `thread::spawn` gave it, on the thread that owns it. Callbacks
+    // do not nest, since none of them enters PHP, so this is the only reference.
+    let Some(local) = (unsafe { thread.cast::<Local>().as_mut() }) else { return fallback };
+    catch_unwind(AssertUnwindSafe(|| work(local))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        error!(panic = text, "a callback from PHP panicked");
+        fallback
+    })
+}
+
+/// # Safety
+/// `bytes` points to what C may read during this call.
+unsafe fn slice<'a>(bytes: troupe_bytes) -> &'a [u8] {
+    if bytes.ptr.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(bytes.ptr.cast(), bytes.len) }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+extern "C" fn thread_started(thread: *mut c_void, slot: troupe_slot) {
+    enter(thread, (), |local| {
+        local.shared.attach(slot.vm_interrupt.cast_const().cast::<AtomicBool>(), slot.thread as libc::pthread_t);
+    });
+}
+
+extern "C" fn thread_ends(thread: *mut c_void) {
+    enter(thread, (), |local| local.shared.detach());
+}
+
+fn native_vars(vars: &ServerVars) -> troupe_vars {
+    const { assert!(size_of::<Entry>() == size_of::<php_sys::troupe_entry>()) };
+    troupe_vars {
+        bytes: vars.bytes().as_ptr().cast::<c_char>(),
+        entries: vars.entries().as_ptr().cast(),
+        count: vars.entries().len(),
+    }
+}
+
+fn native_request(current: &Current) -> troupe_request {
+    let optional = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+    let held = &current.held;
+    troupe_request {
+        method: held.method.as_ptr(),
+        uri: held.uri.as_ptr(),
+        query: held.query.as_ptr(),
+        script: held.script.as_ptr(),
+        content_type: optional(&held.content_type),
+        cookie: optional(&held.cookie),
+        authorization: optional(&held.authorization),
+        content_length: held.content_length,
+        protocol: held.protocol,
+        vars: native_vars(&held.vars),
+    }
+}
+
+extern "C" fn next_run(thread: *mut c_void, run: *mut troupe_run) -> bool {
+    enter(thread, false, |local| {
+        if !local.next_run() {
+            return false;
+        }
+        // SAFETY: the shim passes a zeroed struct, which is a valid one, for the answer.
+        let run = unsafe { &mut *run };
+        match (&local.request, &local.script) {
+            (Some(current), _) => {
+                run.kind = TROUPE_RUN_REQUEST;
+                run.request = native_request(current);
+            }
+            (None, Some(script)) => {
+                run.kind = match script.kind {
+                    WorkerKind::Http => TROUPE_RUN_HTTP_WORKER,
+                    WorkerKind::Background => TROUPE_RUN_BACKGROUND_WORKER,
+                };
+                run.script = script.script.as_ptr();
+                run.name = script.name.as_ptr();
+                run.vars = native_vars(&script.vars);
+            }
+            (None, None) => return false,
+        }
+        true
+    })
+}
+
+extern "C" fn run_ended(thread: *mut c_void, end: *const troupe_run_end) {
+    enter(thread, (), |local| {
+        // SAFETY: the shim passes a struct that lives during the call, and so do the strings in it.
+        let (end, failure) = unsafe {
+            let end = &*end;
+            let failure = Failure {
+                message: text(slice(end.message)),
+                file: PathBuf::from(OsStr::from_bytes(slice(end.file))),
+                line: end.line,
+            };
+            (end, failure)
+        };
+        local.release();
+        let classic = local.script.take().is_none();
+        let killed = local.shared.end(Activity::Idle, classic, None);
+        let exit = match (killed, end.kind) {
+            (Some(reason), _) => ScriptExit::Killed(reason),
+            (None, TROUPE_EXIT_RETURNED) => ScriptExit::Returned,
+            (None, TROUPE_EXIT_CALLED) => ScriptExit::Exited { status: end.status },
+            (None, TROUPE_EXIT_FAILED) => ScriptExit::Failed(failure),
+            (None, TROUPE_EXIT_NOT_BEGUN) => ScriptExit::NotBegun,
+        };
+        flush_stray(local, true);
+        local.driver.run_ended(ScriptEnd { exit, was_ready: local.ready, uptime: local.run_started.elapsed() });
+    });
+}
+
+extern "C" fn next_request(thread: *mut c_void, request: *mut troupe_request) -> bool {
+    enter(thread, false, |local| {
+        flush_stray(local, true);
+        if !local.next_request() {
+            return false;
+        }
+        if let Some(current) = &local.request {
+            // SAFETY: the shim passes a valid place for the answer.
+            unsafe { request.write(native_request(current)) };
+        }
+        true
+    })
+}
+
+extern "C" fn request_ended(thread: *mut c_void, memory: usize) {
+    enter(thread, (), |local| {
+        if let Some(took) = local.release() {
+            local.shared.end(Activity::Script, true, Some(memory));
+            local.driver.request_ended(RequestEnd { took, memory });
+        }
+    });
+}
+
+extern "C" fn script_ready(thread: *mut c_void) {
+    enter(thread, (), |local| {
+        local.ready = true;
+        local.driver.script_ready();
+    });
+}
+
+extern "C" fn read_body(thread: *mut c_void, buffer: *mut c_char, len: usize, read: *mut usize) -> troupe_io {
+    enter(thread, TROUPE_IO_GONE, |local| {
+        let Some(current) = &mut local.request else { return TROUPE_IO_OK };
+        // SAFETY: the shim passes a buffer of `len` bytes that nobody else uses during the call.
+        let buffer = unsafe {
+            ptr::write_bytes(buffer, 0, len);
+            std::slice::from_raw_parts_mut(buffer.cast::<u8>(), len)
+        };
+        let mut filled = 0;
+        let mut status = TROUPE_IO_OK;
+        while filled < buffer.len() {
+            let rest = &mut buffer[filled..];
+            let step = match &mut current.body {
+                RequestBody::Empty => 0,
+                RequestBody::Whole(bytes) => {
+                    let step = bytes.len().min(rest.len());
+                    bytes.copy_to_slice(&mut rest[..step]);
+                    step
+                }
+                RequestBody::Stream(reader) => {
+                    let deadline = current.body_idle_timeout.map(|timeout| Instant::now() + timeout);
+                    match local.wait.until(Heed::Kill, deadline, |cx| reader.poll_read(cx, rest)) {
+                        Ok(Ok(step)) => step,
+                        Ok(Err(_)) | Err(Interrupted::Deadline) => {
+                            status = TROUPE_IO_GONE;
+                            0
+                        }
+                        Err(_) => {
+                            status = TROUPE_IO_KILLED;
+                            0
+                        }
+                    }
+                }
+            };
+            if step == 0 {
+                break;
+            }
+            filled += step;
+        }
+        // SAFETY: the shim passes a valid place for the count.
+        unsafe { read.write(filled) };
+        status
+    })
+}
+
+extern "C" fn write(thread: *mut c_void, bytes: *const c_char, len: usize) -> troupe_io {
+    enter(thread, TROUPE_IO_GONE, |local| {
+        let Some(current) = &mut local.request else { return TROUPE_IO_OK };
+        let Some(response) = &mut current.response else { return TROUPE_IO_OK };
+        // SAFETY: the shim passes `len` readable bytes.
+        let bytes = unsafe { slice(troupe_bytes { ptr: bytes, len }) };
+        if current.bodyless || response.write(bytes) { TROUPE_IO_OK } else { push(local) }
+    })
+}
+
+extern "C" fn flush(thread: *mut c_void) -> troupe_io {
+    enter(thread, TROUPE_IO_GONE, push)
+}
+
+/// Hands over what the response has gathered; waits for a slow client.
+fn push(local: &mut Local) -> troupe_io {
+    let Some(current) = &mut local.request else { return TROUPE_IO_OK };
+    let Some(response) = &mut current.response else { return TROUPE_IO_OK };
+    let deadline = current.write_idle_timeout.map(|timeout| Instant::now() + timeout);
+    match local.wait.until(Heed::Kill, deadline, |cx| response.poll_flush(cx)) {
+        Ok(Ok(())) => TROUPE_IO_OK,
+        Ok(Err(_)) => TROUPE_IO_GONE,
+        Err(Interrupted::Deadline) => {
+            warn!(request = current.id, "the client does not read its response; it is given up");
+            // Dropped unfinished, so that the connection is cut and not completed.
+            current.response = None;
+            TROUPE_IO_GONE
+        }
+        Err(_) => TROUPE_IO_KILLED,
+    }
+}
+
+/// # Safety
+/// `headers` points to `count` headers whose bytes C may read during this call.
+unsafe fn head(status: c_int, headers: *const troupe_header, count: usize) -> Head {
+    // SAFETY: the caller's promise; an empty list may be null.
+    let headers = unsafe { if count == 0 { &[][..] } else { std::slice::from_raw_parts(headers, count) } };
+    // SAFETY: the same.
+    let copy = |bytes: troupe_bytes| Bytes::copy_from_slice(unsafe { slice(bytes) });
+    Head {
+        status: u16::try_from(status).unwrap_or(500),
+        headers: headers.iter().map(|header| (copy(header.name), copy(header.value))).collect(),
+    }
+}
+
+extern "C" fn set_head(thread: *mut c_void, status: c_int, headers: *const troupe_header, count: usize) {
+    enter(thread, (), |local| {
+        let killed = local.shared.killed();
+        let Some(Current { response: Some(response), .. }) = &mut local.request else { return };
+        // SAFETY: the shim passes its list.
+        let mut head = unsafe { head(status, headers, count) };
+        if killed == Some(KillReason::Deadline) && head.status == 500 {
+            head.status = 504;
+        }
+        response.set_head(head);
+    });
+}
+
+extern "C" fn inform(
+    thread: *mut c_void,
+    status: c_int,
+    headers: *const troupe_header,
+    count: usize,
+) -> troupe_io {
+    enter(thread, TROUPE_IO_GONE, |local| {
+        if let Some(Current { response: Some(response), .. }) = &mut local.request {
+            // SAFETY: the shim passes its list.
+            response.inform(unsafe { head(status, headers, count) });
+        }
+        TROUPE_IO_OK
+    })
+}
+
+extern "C" fn finish_request(thread: *mut c_void) -> bool {
+    enter(thread, false, |local| {
+        let response = local.request.as_mut().and_then(|current| current.response.take());
+        response.map(|response| response.finish()).is_some()
+    })
+}
+
+fn request_id(thread: *mut c_void) -> Option<u64> {
+    enter(thread, None, |local| local.request.as_ref().map(|current| current.id))
+}
+
+extern "C" fn log(thread: *mut c_void, syslog_level: c_int, message: troupe_bytes) {
+    let request = request_id(thread);
+    // SAFETY: the shim passes a string that lives during the call.
+    let message = text(unsafe { slice(message) });
+    match syslog_level {
+        libc::LOG_EMERG..=libc::LOG_ERR => error!(target: "php", request, "{message}"),
+        libc::LOG_WARNING => warn!(target: "php", request, "{message}"),
+        libc::LOG_DEBUG => debug!(target: "php", request, "{message}"),
+        _ => info!(target: "php", request, "{message}"),
+    }
+}
+
+extern "C" fn script_log(thread: *mut c_void, level: i64, message: troupe_bytes, context: troupe_bytes) {
+    let request = request_id(thread);
+    // SAFETY: the shim passes strings that live during the call.
+    let (message, context) = unsafe { (text(slice(message)), text(slice(context))) };
+    let context = (!context.is_empty()).then_some(context);
+    match level {
+        ..0 => debug!(target: "php", request, context, "{message}"),
+        0..4 => info!(target: "php", request, context, "{message}"),
+        4..8 => warn!(target: "php", request, context, "{message}"),
+        8.. => error!(target: "php", request, context, "{message}"),
+    }
+}
+
+/// Longest piece of unterminated output that is kept for the rest of its line.
+const STRAY_LINE: usize = 8 * 1024;
+
+extern "C" fn stray_output(thread: *mut c_void, bytes: troupe_bytes) {
+    // SAFETY: the shim passes bytes that live during the call.
+    let bytes = unsafe { slice(bytes) };
+    enter(thread, (), |local| {
+        local.stray.extend_from_slice(bytes);
+        flush_stray(local, local.stray.len() > STRAY_LINE);
+    });
+}
+
+/// Logs what a script without a client has printed, line by line.
+fn flush_stray(local: &mut Local, partial_too: bool) {
+    let whole = match local.stray.iter().rposition(|byte| *byte == b'\n') {
+        _ if partial_too => local.stray.len(),
+        Some(last) => last + 1,
+        None => 0,
+    };
+    for line in local.stray.drain(..whole).as_slice().split(|byte| *byte == b'\n') {
+        if !line.is_empty() {
+            info!(target: "php::output", "{}", text(line));
+        }
+    }
+}
+
+extern "C" fn asked(thread: *mut c_void) -> u32 {
+    enter(thread, 0, |local| local.shared.asked())
+}
+
+extern "C" fn backtrace(thread: *mut c_void, trace: troupe_bytes) {
+    enter(thread, (), |local| {
+        // SAFETY: the shim passes a string that lives during the call.
+        local.shared.answer_backtrace(text(unsafe { slice(trace) }));
+    });
+}
+

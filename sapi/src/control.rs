@@ -1,0 +1,276 @@
+//! What other threads may know of a PHP thread and do to it.
+//!
+//! The lock in [`Shared`] is the kill slot's: the pointer into PHP's memory is used only under it, and the
+//! thread clears it under it before that memory goes. `generation` names the piece of work (a request, or the
+//! run around it); a kill that was meant for one never hits the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use php_sys::{
+    TROUPE_ASKED_BACKTRACE, TROUPE_ASKED_KILL_DEADLINE, TROUPE_ASKED_KILL_OPERATOR, TROUPE_ASKED_KILL_STOP,
+};
+
+use crate::sync::{Mutex, lock};
+use crate::wait::{KillReason, Parker};
+use crate::watchdog::Watchdog;
+
+/// Between two attempts to break a blocking call of a script that is being killed.
+const KICK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a thread is busy with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// PHP sets its thread context up.
+    #[default]
+    Starting,
+    /// Between two runs.
+    Idle,
+    /// A worker script runs: boots, or waits for a request, or is a background worker.
+    Script,
+    /// A request is being served.
+    Request {
+        /// The request's id.
+        id: u64,
+        /// Its method.
+        method: String,
+        /// Its URI.
+        uri: String,
+    },
+    /// The thread is gone.
+    Ended,
+}
+
+/// A look at a thread.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// What it does.
+    pub activity: Activity,
+    /// Since when.
+    pub since: Instant,
+    /// Counts pieces of work; a kill can be aimed at one.
+    pub generation: u64,
+    /// Requests served so far.
+    pub served: u64,
+    /// Bytes PHP used at the end of the last request.
+    pub memory: usize,
+    /// The kill that is under way.
+    pub killed: Option<(KillReason, Instant)>,
+}
+
+struct Target {
+    vm_interrupt: *const AtomicBool,
+    thread: libc::pthread_t,
+}
+
+// SAFETY: the pointer is only used under the lock of `Shared::state`, while the PHP thread that owns the
+// memory has not yet cleared it there.
+unsafe impl Send for Target {}
+
+struct State {
+    target: Option<Target>,
+    activity: Activity,
+    since: Instant,
+    generation: u64,
+    served: u64,
+    memory: usize,
+    deadline: Option<Instant>,
+    killed: Option<(KillReason, Instant)>,
+    next_kick: Option<Instant>,
+    backtrace_to: Option<SyncSender<String>>,
+}
+
+/// The part of a PHP thread that outlives its locks: shared by the thread, its control and the watchdog.
+pub(crate) struct Shared {
+    parker: Arc<Parker>,
+    asked: AtomicU32,
+    state: Mutex<State>,
+    watchdog: Arc<Watchdog>,
+}
+
+impl Shared {
+    pub(crate) fn new(parker: Arc<Parker>, watchdog: Arc<Watchdog>) -> Self {
+        let state = State {
+            target: None,
+            activity: Activity::Starting,
+            since: Instant::now(),
+            generation: 0,
+            served: 0,
+            memory: 0,
+            deadline: None,
+            killed: None,
+            next_kick: None,
+            backtrace_to: None,
+        };
+        Self { parker, asked: AtomicU32::new(0), state: Mutex::new(state), watchdog }
+    }
+
+    /// The PHP thread's context is up: it can be reached from now on.
+    pub(crate) fn attach(&self, vm_interrupt: *const AtomicBool, thread: libc::pthread_t) {
+        let mut state = lock(&self.state);
+        state.target = Some(Target { vm_interrupt, thread });
+        Self::enter(&mut state, Activity::Idle);
+    }
+
+    /// The PHP thread's context is about to go.
+    pub(crate) fn detach(&self) {
+        let mut state = lock(&self.state);
+        state.target = None;
+        state.backtrace_to = None;
+        Self::enter(&mut state, Activity::Ended);
+    }
+
+    fn enter(state: &mut State, activity: Activity) {
+        state.generation += 1;
+        state.activity = activity;
+        state.since = Instant::now();
+        state.deadline = None;
+    }
+
+    /// A piece of work begins.
+    pub(crate) fn begin(&self, activity: Activity, deadline: Option<Duration>) {
+        let armed = {
+            let mut state = lock(&self.state);
+            Self::enter(&mut state, activity);
+            state.deadline = deadline.map(|deadline| state.since + deadline);
+            state.deadline
+        };
+        if let Some(deadline) = armed {
+            self.watchdog.arm(deadline);
+        }
+    }
+
+    /// A piece of work ended; the thread goes back to `activity`. A kill that was under way has done its work.
+    pub(crate) fn end(&self, activity: Activity, served: bool, memory: Option<usize>) -> Option<KillReason> {
+        let mut state = lock(&self.state);
+        Self::enter(&mut state, activity);
+        state.served += u64::from(served);
+        state.memory = memory.unwrap_or(state.memory);
+        state.next_kick = None;
+        self.parker.forgive();
+        self.asked.store(0, Ordering::SeqCst);
+        state.killed.take().map(|(reason, _)| reason)
+    }
+
+    pub(crate) fn killed(&self) -> Option<KillReason> {
+        self.parker.killed()
+    }
+
+    /// What the interrupt handler shall do. The wish for a backtrace is taken, a kill stays until it worked.
+    pub(crate) fn asked(&self) -> u32 {
+        self.asked.fetch_and(!TROUPE_ASKED_BACKTRACE, Ordering::SeqCst)
+    }
+
+    pub(crate) fn answer_backtrace(&self, text: String) {
+        if let Some(asker) = lock(&self.state).backtrace_to.take() {
+            // The asker may have stopped waiting.
+            let _ = asker.try_send(text);
+        }
+    }
+
+    fn kick(&self, state: &mut State) {
+        if let Some(target) = &state.target {
+            // SAFETY: `target` is cleared under this lock before the PHP thread frees its context or ends, so
+            // both the flag and the thread are alive. EG(vm_interrupt) is an atomic bool in PHP 8.2 and later.
+            unsafe {
+                (*target.vm_interrupt).store(true, Ordering::SeqCst);
+                libc::pthread_kill(target.thread, php_sys::troupe_kill_signal());
+            }
+        }
+    }
+
+    fn kill(&self, state: &mut State, reason: KillReason, now: Instant) {
+        self.parker.kill(reason);
+        let bit = match reason {
+            KillReason::Deadline => TROUPE_ASKED_KILL_DEADLINE,
+            KillReason::Stop => TROUPE_ASKED_KILL_STOP,
+            KillReason::Operator => TROUPE_ASKED_KILL_OPERATOR,
+        };
+        self.asked.fetch_or(bit, Ordering::SeqCst);
+        state.killed.get_or_insert((reason, now));
+        state.next_kick = Some(now + KICK_AGAIN);
+        self.kick(state);
+    }
+
+    /// The watchdog's look: acts on what is due and says when to look again.
+    pub(crate) fn tend(&self, now: Instant) -> Option<Instant> {
+        let mut state = lock(&self.state);
+        if state.deadline.is_some_and(|deadline| deadline <= now) {
+            state.deadline = None;
+            self.kill(&mut state, KillReason::Deadline, now);
+        } else if state.next_kick.is_some_and(|kick| kick <= now) {
+            state.next_kick = Some(now + KICK_AGAIN);
+            self.kick(&mut state);
+        }
+        state.deadline.into_iter().chain(state.next_kick).min()
+    }
+}
+
+/// A handle to a PHP thread for those who own or watch it.
+#[derive(Clone)]
+pub struct ThreadControl {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl ThreadControl {
+    /// A look at the thread now.
+    pub fn status(&self) -> Status {
+        let state = lock(&self.shared.state);
+        Status {
+            activity: state.activity.clone(),
+            since: state.since,
+            generation: state.generation,
+            served: state.served,
+            memory: state.memory,
+            killed: state.killed,
+        }
+    }
+
+    /// Ends what the thread runs: in our own waits, in PHP code and in most blocking calls. With a
+    /// `generation`, only while that piece of work is still the current one. False when there was nothing to
+    /// end.
+    pub fn kill(&self, reason: KillReason, generation: Option<u64>) -> bool {
+        let now = Instant::now();
+        {
+            let mut state = lock(&self.shared.state);
+            let busy = matches!(state.activity, Activity::Script | Activity::Request { .. });
+            if !busy || generation.is_some_and(|generation| generation != state.generation) {
+                return false;
+            }
+            self.shared.kill(&mut state, reason, now);
+        }
+        self.shared.watchdog.arm(now + KICK_AGAIN);
+        true
+    }
+
+    /// Asks the thread to leave at the next safe point: between two requests or runs.
+    pub fn drain(&self) {
+        self.shared.parker.set_draining(true);
+    }
+
+    /// Takes a [`drain`](Self::drain) back.
+    pub fn resume(&self) {
+        self.shared.parker.set_draining(false);
+    }
+
+    /// The PHP stack of the running script, one frame a line. The script tells it itself at its next
+    /// interrupt check; `None` when it did not get there within `timeout`. Blocks the calling thread.
+    pub fn backtrace(&self, timeout: Duration) -> Option<String> {
+        let (sender, receiver) = sync_channel(1);
+        {
+            let mut state = lock(&self.shared.state);
+            if !matches!(state.activity, Activity::Script | Activity::Request { .. }) {
+                return None;
+            }
+            state.backtrace_to = Some(sender);
+            self.shared.asked.fetch_or(TROUPE_ASKED_BACKTRACE, Ordering::SeqCst);
+            if let Some(target) = &state.target {
+                // SAFETY: as in `kick`: the flag lives while `target` is set.
+                unsafe { (*target.vm_interrupt).store(true, Ordering::SeqCst) };
+            }
+        }
+        receiver.recv_timeout(timeout).ok()
+    }
+}

@@ -1,0 +1,194 @@
+//! A PHP thread: one OS thread, one Zend context, driven by a [`Driver`].
+
+use std::ffi::{CString, c_void};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::control::{Activity, Shared, ThreadControl};
+use crate::driver::{Driver, Run, WorkerScript};
+use crate::engine::STACK;
+use crate::request::{Request, RequestBody};
+use crate::response::ResponseWriter;
+use crate::server_vars::ServerVars;
+use crate::wait::Wait;
+use crate::watchdog::Watchdog;
+
+/// A spawned PHP thread.
+pub struct PhpThread {
+    control: ThreadControl,
+    thread: JoinHandle<()>,
+}
+
+impl PhpThread {
+    /// A handle that may be cloned.
+    pub fn control(&self) -> ThreadControl {
+        self.control.clone()
+    }
+
+    /// True once the OS thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the end of the OS thread.
+    pub fn join(self) {
+        // A panic of the driver has been reported where it happened.
+        let _ = self.thread.join();
+    }
+}
+
+/// The thread's Rust side; the C side holds its address as an opaque pointer.
+pub(crate) struct Local {
+    pub(crate) driver: Box<dyn Driver>,
+    pub(crate) wait: Wait,
+    pub(crate) shared: Arc<Shared>,
+    /// The worker script that runs; keeps alive what the shim reads of it.
+    pub(crate) script: Option<WorkerScript>,
+    pub(crate) request: Option<Current>,
+    pub(crate) run_started: Instant,
+    pub(crate) ready: bool,
+    /// What a script without a client has printed, up to the last line break.
+    pub(crate) stray: Vec<u8>,
+}
+
+/// The request in hand.
+pub(crate) struct Current {
+    pub(crate) id: u64,
+    pub(crate) taken: Instant,
+    /// Keeps alive what the shim reads of it.
+    pub(crate) held: Held,
+    pub(crate) body: RequestBody,
+    pub(crate) body_idle_timeout: Option<Duration>,
+    /// `None` once the client has its whole answer.
+    pub(crate) response: Option<ResponseWriter>,
+    pub(crate) write_idle_timeout: Option<Duration>,
+    pub(crate) bodyless: bool,
+}
+
+/// The strings of a request.
+pub(crate) struct Held {
+    pub(crate) method: CString,
+    pub(crate) uri: CString,
+    pub(crate) query: CString,
+    pub(crate) script: CString,
+    pub(crate) content_type: Option<CString>,
+    pub(crate) cookie: Option<CString>,
+    pub(crate) authorization: Option<CString>,
+    pub(crate) content_length: i64,
+    pub(crate) protocol: u32,
+    pub(crate) vars: ServerVars,
+}
+
+impl Local {
+    /// Takes a request in hand, unless its client has left.
+    pub(crate) fn take(&mut self, request: Request) -> bool {
+        let mut response = request.response;
+        if !response.begin() {
+            return false;
+        }
+        let text = |c_text: &CString| c_text.to_string_lossy().into_owned();
+        let activity =
+            Activity::Request { id: request.id, method: text(&request.method), uri: text(&request.uri) };
+        self.shared.begin(activity, request.deadline);
+        self.request = Some(Current {
+            id: request.id,
+            taken: Instant::now(),
+            bodyless: request.method.as_bytes() == b"HEAD",
+            held: Held {
+                method: request.method,
+                uri: request.uri,
+                query: request.query,
+                script: request.script,
+                content_type: request.content_type,
+                cookie: request.cookie,
+                authorization: request.authorization,
+                content_length: request.content_length,
+                protocol: request.protocol,
+                vars: request.vars,
+            },
+            body: request.body,
+            body_idle_timeout: request.body_idle_timeout,
+            response: Some(response),
+            write_idle_timeout: request.write_idle_timeout,
+        });
+        true
+    }
+
+    /// Ends the request in hand: its client gets what there is of its answer.
+    pub(crate) fn release(&mut self) -> Option<Duration> {
+        let current = self.request.take()?;
+        if let Some(response) = current.response {
+            response.finish();
+        }
+        Some(current.taken.elapsed())
+    }
+
+    /// Asks the driver for the next run whose client is still there.
+    pub(crate) fn next_run(&mut self) -> bool {
+        loop {
+            match self.driver.next_run(&self.wait) {
+                None => return false,
+                Some(Run::Script(script)) => {
+                    self.shared.begin(Activity::Script, None);
+                    self.script = Some(script);
+                    self.run_started = Instant::now();
+                    self.ready = false;
+                    return true;
+                }
+                Some(Run::Request(request)) => {
+                    self.run_started = Instant::now();
+                    if self.take(*request) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the driver for the next request whose client is still there.
+    pub(crate) fn next_request(&mut self) -> bool {
+        while let Some(request) = self.driver.next_request(&self.wait) {
+            if self.take(*request) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+pub(crate) fn spawn(
+    name: &str,
+    watchdog: Arc<Watchdog>,
+    make_driver: impl FnOnce() -> Box<dyn Driver> + Send + 'static,
+) -> std::io::Result<PhpThread> {
+    let (sender, receiver) = channel();
+    let body = move || {
+        let wait = Wait::for_this_thread();
+        let shared = Arc::new(Shared::new(wait.parker(), watchdog.clone()));
+        watchdog.watch(&shared);
+        if sender.send(ThreadControl { shared: shared.clone() }).is_err() {
+            return;
+        }
+        let mut local = Local {
+            driver: make_driver(),
+            wait,
+            shared,
+            script: None,
+            request: None,
+            run_started: Instant::now(),
+            ready: false,
+            stray: Vec::new(),
+        };
+        // SAFETY: PHP is up, since an `Engine` is needed to get here; `local` outlives the call and is used
+        // through this pointer only until it returns. No destructor stands between this frame and C: the
+        // shim's jumps end inside `troupe_thread_main`.
+        unsafe { php_sys::troupe_thread_main((&raw mut local).cast::<c_void>()) };
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body)?;
+    match receiver.recv() {
+        Ok(control) => Ok(PhpThread { control, thread }),
+        Err(_) => Err(std::io::Error::other("the thread died before it could be reached")),
+    }
+}

@@ -32,7 +32,8 @@ static void forget_fatal(troupe_thread *self)
 /* Sees every error before PHP acts on it; keeps the last one that can end a script. */
 static void on_error(int type, zend_string *file, uint32_t line, zend_string *message)
 {
-    const int fatal = E_ERROR | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_RECOVERABLE_ERROR | E_PARSE;
+    const int certain = E_ERROR | E_CORE_ERROR | E_COMPILE_ERROR | E_PARSE;
+    const int fatal = certain | E_USER_ERROR | E_RECOVERABLE_ERROR; /* these two a script may handle */
     troupe_thread *self = troupe_self;
 
     if (!self || !(type & fatal)) {
@@ -42,6 +43,10 @@ static void on_error(int type, zend_string *file, uint32_t line, zend_string *me
     self->fatal_message = zend_string_init(ZSTR_VAL(message), ZSTR_LEN(message), 1);
     self->fatal_file = file ? zend_string_init(ZSTR_VAL(file), ZSTR_LEN(file), 1) : zend_string_init("", 0, 1);
     self->fatal_line = line;
+    /* PHP does this only when errors are not displayed; a client's program reads the status, not the text. */
+    if (self->request && (type & certain) && !SG(headers_sent) && SG(sapi_headers).http_response_code == 200) {
+        SG(sapi_headers).http_response_code = 500;
+    }
 }
 
 static void send_backtrace(troupe_thread *self)
@@ -95,6 +100,7 @@ void troupe_install_handlers(void)
 /* Executes a script inside a started request. A bailout ends here. */
 void troupe_execute(const char *script)
 {
+    EG(exit_status) = 0; /* PHP leaves it from the run before */
     zend_first_try {
         zend_file_handle file;
         zend_stream_init_filename(&file, script);

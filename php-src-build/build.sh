@@ -122,14 +122,15 @@ build_php() {
   local version
   rm -rf "$scratch"
   mkdir "$scratch"
-  say "PHP: building a ZTS PHP for Troupe in $cache (10 to 20 minutes, once; log: $log)"
+  say "PHP: finding a source (log: $log)"
   run_steps "$log" fetch_source "$cache" "$scratch/php"
+  sed -n '/is listed, but could not be had$/s/^/  note: /p' "$log" >&2
   version=$(version_of "$scratch/php")
   check_version "$version"
   prefix=$(prefix_of "$version")
   if is_usable "$prefix"; then return; fi
 
-  say "PHP $version: $prefix"
+  say "PHP $version: building $prefix (10 to 20 minutes, once)"
   rm -rf "$prefix"
   run_steps "$log" "$here/compile.sh" "$scratch/php" "$prefix" "$here/configure.flags"
   check_php "$prefix/bin/php-config"

@@ -21,15 +21,14 @@ debian_open() {
   [ -n "$keyring" ] || { echo "no keyring of Debian's archive on this system" >&2; return 1; }
 
   mkdir -p "$debian_dir"/{lists/partial,archives/partial,sources,empty}
-  debian_configure >"$debian_dir/apt.conf"
+  (umask 077 && debian_configure >"$debian_dir/apt.conf") # proxy addresses may hold passwords
   debian_sources "$type" "$keyring" "$@" >"$debian_dir/sources/debian.sources"
   # Fails when any of the suites can't be had; what matters is found out when a package is asked for.
   debian_apt apt-get update >&2 || true
 }
 
 # The system's apt hooks are left out on purpose: they act on the system's folders.
-debian_configure() (
-  umask 077 # proxy addresses may hold passwords
+debian_configure() {
   apt-config dump | grep -iE '^Acquire::(https?|ftp|mirror|Retries|ForceIPv|Check-)' || true
   cat <<END
 Acquire::Retries "3";
@@ -43,7 +42,7 @@ Dir::Cache "$debian_dir";
 Dir::Cache::archives "$debian_dir/archives";
 Dir::State::lists "$debian_dir/lists";
 END
-)
+}
 
 # apt itself reads the system's sources, whichever of its two formats they are in. Other vendors'
 # sources are among them: they fall out for not being signed by Debian.

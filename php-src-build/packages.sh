@@ -14,8 +14,9 @@ if ! command -v dpkg-query >/dev/null; then
   exit 0
 fi
 
+# dpkg-query fails when it doesn't know one of the names
 # shellcheck disable=SC2086  # a name a word
-installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $wanted 2>/dev/null | sed -n 's/ installed$//p' | sort -u)
+installed=$({ dpkg-query -W -f '${Package} ${db:Status-Status}\n' $wanted 2>/dev/null || true; } | sed -n 's/ installed$//p' | sort -u)
 missing=$(comm -23 <(echo "$wanted") <(echo "$installed"))
 [ -n "$missing" ] || exit 0
 missing=${missing//$'\n'/ }

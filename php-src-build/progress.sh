@@ -26,7 +26,7 @@ elapsed() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 #
 #   run_steps LOG COMMAND...
 run_steps() {
-  local log=$1 started=$SECONDS began=$SECONDS step="" line status pipe job steps
+  local log=$1 began=$SECONDS step="" line status pipe job steps
   shift
   # The job gets a process group of its own, so that whatever ends this shell ends all of the job.
   pipe=$(mktemp -u)
@@ -59,7 +59,7 @@ run_steps() {
   trap - EXIT
   exec {steps}<&-
   if [ "$status" -ne 0 ]; then
-    say "error: \"${step:-$1}\" failed after $(elapsed $((SECONDS - started))) (status $status)"
+    say "error: \"${step:-$1}\" failed after $(elapsed $((SECONDS - began))) (status $status)"
     show_failure "$log"
     exit 1
   fi
@@ -74,7 +74,7 @@ step_done() {
 show_failure() {
   local log=$1
   {
-    grep -n -m 1 -E '(^|[: ])(fatal )?error:|undefined reference' "$log" | sed 's/^/first error, at line /' || true
+    grep -n -m 1 -E '(^|[: ])(fatal )?error:|undefined reference' "$log" | sed 's/:/: /; s/^/first error, at line /' || true
     echo "the last lines of the log:"
     tail -n 25 "$log" | sed 's/^/  | /'
   } | cut -c 1-300 >&2

@@ -74,7 +74,10 @@ fetch_release() {
   echo "download $url"
   mkdir -p "${tarball%/*}" "$2"
   if ! sha256sum --status -c <<<"$release_sha256  $tarball" 2>/dev/null; then
-    curl -fL --proto '=https' --retry 3 --connect-timeout 20 -o "$tarball" "$url" >&2
+    curl -fsSL --proto '=https' --retry 3 --connect-timeout 20 -o "$tarball" "$url" >&2 || {
+      echo "error: no source of PHP could be had; name a release tarball by TROUPE_PHP_SOURCE" >&2
+      return 1
+    }
     sha256sum -c <<<"$release_sha256  $tarball" >&2
   fi
   tar -C "$2" --strip-components=1 -xf "$tarball"

@@ -77,6 +77,13 @@ ZEND_FUNCTION(frankenphp_handle_request);
 void troupe_install_handlers(void);
 void troupe_execute(const char *script);
 
+/* values.c */
+bool troupe_value_check(zval *value, uint32_t argument);
+troupe_value *troupe_value_copy(const zval *value);
+bool troupe_value_equals(const troupe_value *stored, const zval *value);
+bool troupe_value_restore(zval *to, const troupe_value *value);
+bool troupe_value_use(zval *to, const troupe_value *value);
+
 /* environment.c */
 void troupe_environment_install(void);
 void troupe_environment_clear(void);

@@ -142,6 +142,11 @@ typedef struct troupe_engine_config {
     const char *ini_locked;   /* "key\n" lines: scripts may not change these */
 } troupe_engine_config;
 
+/* A PHP value in nobody's memory: immutable, shared by threads. See values.c. */
+typedef struct troupe_value troupe_value;
+void troupe_value_free(troupe_value *value);
+size_t troupe_value_bytes(const troupe_value *value);
+
 /* Starts PHP in this process, once, on the calling thread. On failure returns the reason, else NULL. */
 const char *troupe_engine_start(const troupe_engine_config *config, const troupe_callbacks *callbacks);
 /* Ends PHP: on the thread that started it, when every other PHP thread has ended. */

@@ -1,0 +1,252 @@
+//! Where log lines go: a stream or a file, written by a thread of its own.
+//!
+//! An I/O thread must never wait for a slow disk or a blocked pipe, and a write (let alone a wake-up)
+//! for each request would cost more than some requests. So lines gather in memory for a moment and
+//! are written together. Warnings and errors are written at once by the thread that has them: they
+//! are rare, and they are what is looked for after a crash.
+//!
+//! When the other side does not take the lines, memory stays bounded: new lines are dropped, and
+//! counted, and the count is written when it goes on.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How long lines gather before they are written.
+const GATHER: Duration = Duration::from_millis(50);
+/// Bytes that may wait to be written.
+const MOST_WAITING: usize = 8 << 20;
+
+/// A place for lines; clones are handles to the same one.
+#[derive(Debug, Clone)]
+pub struct Sink(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Lines came into an empty buffer.
+    arrived: Condvar,
+    /// Locked while writing, and never while `waiting` is.
+    output: Mutex<Output>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Output {
+    file: Box<dyn WriteDebug>,
+    /// The file's name, to open it again after a rotation.
+    path: Option<PathBuf>,
+}
+
+trait WriteDebug: Write + Send + std::fmt::Debug {}
+impl<T: Write + Send + std::fmt::Debug> WriteDebug for T {}
+
+impl Sink {
+    /// Lines go to standard error.
+    pub fn stderr() -> io::Result<Self> {
+        Self::start(Box::new(io::stderr()), None)
+    }
+
+    /// Lines are appended to the file at `path`.
+    pub fn file(path: &Path) -> io::Result<Self> {
+        Self::start(Box::new(append_to(path)?), Some(path.to_owned()))
+    }
+
+    fn start(file: Box<dyn WriteDebug>, path: Option<PathBuf>) -> io::Result<Self> {
+        let sink = Self(Arc::new(Shared {
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            output: Mutex::new(Output { file, path }),
+        }));
+        let shared = Arc::downgrade(&sink.0);
+        std::thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || {
+                while let Some(shared) = shared.upgrade() {
+                    shared.wait_for_lines();
+                    std::thread::sleep(GATHER);
+                    shared.flush();
+                }
+            })?;
+        Ok(sink)
+    }
+
+    /// Opens the file by its name again, after somebody renamed it.
+    pub fn reopen(&self) -> io::Result<()> {
+        self.0.flush();
+        let mut output = lock(&self.0.output);
+        if let Some(path) = &output.path {
+            output.file = Box::new(append_to(path)?);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits.
+    pub fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    file.map_err(|error| {
+        let path = path.display();
+        io::Error::new(error.kind(), format!("cannot open the log {path}: {error}"))
+    })
+}
+
+impl Shared {
+    fn wait_for_lines(&self) {
+        let mut waiting = lock(&self.waiting);
+        while waiting.lines.is_empty() {
+            // The timeout lets the thread see that the sink is gone.
+            let (guard, timeout) = self
+                .arrived
+                .wait_timeout(waiting, Duration::from_secs(1))
+                .unwrap_or_else(PoisonError::into_inner);
+            waiting = guard;
+            if timeout.timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn append(&self, line: &[u8]) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.lines.len() + line.len() > MOST_WAITING {
+            waiting.dropped += 1;
+            return;
+        }
+        let was_empty = waiting.lines.is_empty();
+        waiting.lines.extend_from_slice(line);
+        drop(waiting);
+        if was_empty {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn flush(&self) {
+        let mut output = lock(&self.output);
+        let Waiting { mut lines, dropped } = std::mem::take(&mut *lock(&self.waiting));
+        if dropped > 0 {
+            let note = format!("{dropped} log lines were dropped: the log could not be written\n");
+            lines.extend_from_slice(note.as_bytes());
+        }
+        if lines.is_empty() {
+            return;
+        }
+        // There is nobody to tell about a log that can't be written.
+        let _ = output.file.write_all(&lines);
+        let _ = output.file.flush();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line {
+            sink: &self.0,
+            urgent: false,
+        }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
+        Line {
+            sink: &self.0,
+            urgent: *metadata.level() <= Level::WARN,
+        }
+    }
+}
+
+/// Takes one line.
+#[derive(Debug)]
+pub struct Line<'a> {
+    sink: &'a Shared,
+    urgent: bool,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.sink.append(line);
+        if self.urgent {
+            self.sink.flush();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn sink() -> (tempfile::TempDir, PathBuf, Sink) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let sink = Sink::file(&path).unwrap();
+        (folder, path, sink)
+    }
+
+    #[test]
+    fn lines_are_written_soon_and_urgent_ones_at_once() {
+        let (_folder, path, sink) = sink();
+        sink.make_writer().write_all(b"soon\n").unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while fs::read_to_string(&path).unwrap() != "soon\n" {
+            assert!(std::time::Instant::now() < deadline, "never written");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut urgent = Line {
+            sink: &sink.0,
+            urgent: true,
+        };
+        urgent.write_all(b"now\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "soon\nnow\n");
+    }
+
+    #[test]
+    fn after_a_rotation_the_new_file_gets_the_lines_and_none_is_lost() {
+        let (folder, path, sink) = sink();
+        sink.make_writer().write_all(b"old\n").unwrap();
+        let rotated = folder.path().join("log.1");
+        fs::rename(&path, &rotated).unwrap();
+        sink.reopen().unwrap();
+        sink.make_writer().write_all(b"new\n").unwrap();
+        sink.flush();
+        assert_eq!(fs::read_to_string(&rotated).unwrap(), "old\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
+    }
+
+    #[test]
+    fn lines_beyond_the_bound_are_dropped_and_counted() {
+        let (_folder, path, sink) = sink();
+        let output = lock(&sink.0.output);
+        let line = vec![b'x'; MOST_WAITING / 2];
+        for _ in 0..4 {
+            sink.make_writer().write_all(&line).unwrap();
+        }
+        drop(output);
+        sink.flush();
+        let written = fs::read_to_string(&path).unwrap();
+        assert!(written.ends_with("2 log lines were dropped: the log could not be written\n"));
+    }
+}

@@ -10,7 +10,7 @@ LISTEN ?= 127.0.0.1:8080
 
 # Names the PHP to cargo: the user's, or the one of php-src-build. It is looked up by each recipe, not
 # by the Makefile, so that `make help` and `make clean` build nothing.
-with_php = prefix=$$(php-src-build/build.sh) && export TROUPE_PHP_CONFIG="$${TROUPE_PHP_CONFIG:-$$prefix/bin/php-config}" &&
+with_php = prefix=$$(php-src-build/build.sh) && export TROUPE_PHP_CONFIG=$$(realpath -s "$${TROUPE_PHP_CONFIG:-$$prefix/bin/php-config}") &&
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -52,10 +52,10 @@ shell-lint: test-packages
 	find . -path ./target -prune -o \( -name '*.sh' -o -path './.ci/run' -o -path './tests/bench/run' \) -print0 | \
 	  xargs -0 shellcheck -x
 
-# Scripts that are meant to be broken are named *syntax-error*.php. php -l says nothing but the error when quiet.
+# Scripts that are meant to be broken are named *syntax-error*.php.
 php-lint: packages
 	@$(with_php) find . -path ./target -prune -o -name '*.php' ! -name '*syntax-error*' -print0 | \
-	  xargs -0 -r -n 1 -P "$$(nproc)" sh -c '"$$0" -n -l "$$1" >/dev/null' "$$("$$TROUPE_PHP_CONFIG" --php-binary)"
+	  xargs -0 -r -n 1 -P "$$(nproc)" sh -c '"$$0" -n -d display_errors=stderr -l "$$1" >/dev/null || exit 1' "$$("$$TROUPE_PHP_CONFIG" --php-binary)"
 
 headers: packages
 	tests/shim-headers.sh

@@ -36,6 +36,7 @@ main() {
     *) die "unknown arguments: $* (usage: build.sh [--update])" ;;
   esac
   if [ -n "${TROUPE_PHP_CONFIG-}" ]; then
+    [ -z "${TROUPE_PHP_SOURCE-}" ] || die "TROUPE_PHP_SOURCE and TROUPE_PHP_CONFIG are both set: which of them is meant?"
     check_php "$TROUPE_PHP_CONFIG"
     "$TROUPE_PHP_CONFIG" --prefix
     return

@@ -11,11 +11,14 @@
 //! The C shim (`shim/`) owns every frame that PHP may jump over; Rust is called from it for plain work only.
 //! This crate knows no actor and no HTTP: it is given drivers and ports. It is the only one with `unsafe`.
 
+mod background;
 mod body;
 mod callbacks;
 mod control;
 mod driver;
 mod engine;
+#[cfg(all(test, loom))]
+mod models;
 mod queue;
 mod request;
 mod response;
@@ -25,6 +28,10 @@ mod thread;
 mod wait;
 mod watchdog;
 
+pub use background::{
+    BackgroundPort, Line, Place, Scope, ScopeError, Signal, Stopper, TaskClosed, TaskObserver, TaskOffer, TaskOutcome,
+    TaskQueue, TaskSender, TaskWorker, UPDATES, Unavailable, Value, Vars, task,
+};
 pub use body::{BodyError, BodyReader, BodyWriter, body_port};
 pub use control::{Activity, Status, ThreadControl};
 pub use driver::{Driver, Failure, RequestEnd, Run, ScriptEnd, ScriptExit, WorkerKind, WorkerScript};

@@ -1,0 +1,540 @@
+//! A background pool's task queue, and the signals of its threads.
+//!
+//! A queued task signals one thread: its stream becomes readable, it reads `"task\n"` and takes tasks until
+//! there are none. Invariant: while tasks wait and threads are ready, at least `min(tasks, threads)` threads are
+//! signalled or have just been; a thread that leaves passes its signal on. A thread that waits is preferred to
+//! one that is busy, the one that began to wait last first.
+//!
+//! Senders wait for room in the order they came; room wakes one of them, and one that leaves passes it on.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::bell::Bell;
+use super::task::{TaskOffer, TaskWorker};
+use super::vars::Unavailable;
+use crate::sync::{Mutex, MutexGuard, lock};
+
+/// What a background worker's signaling stream says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// A task waits.
+    Task,
+    /// Leave; said once.
+    Stop,
+    /// Nothing more will come.
+    End,
+}
+
+#[derive(Default)]
+struct Thread {
+    id: u64,
+    task: bool,
+    stop: Stop,
+    waiting: Option<Waker>,
+    bell: Bell,
+}
+
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+enum Stop {
+    #[default]
+    No,
+    Asked,
+    Told,
+}
+
+impl Thread {
+    fn ring(&mut self) -> Option<Waker> {
+        self.bell.set(self.task || self.stop != Stop::No);
+        if self.task || self.stop != Stop::No {
+            self.waiting.take()
+        } else {
+            None
+        }
+    }
+}
+
+struct Inner<T> {
+    offers: VecDeque<TaskOffer<T>>,
+    capacity: usize,
+    unavailable: Option<Unavailable>,
+    /// Ready threads; the one that began to wait last stands last.
+    threads: Vec<Thread>,
+    /// Senders that wait for room, the longest first.
+    senders: VecDeque<(u64, Waker)>,
+    next_id: u64,
+}
+
+impl<T> Inner<T> {
+    /// Signals as many threads as there are tasks.
+    fn signal(&mut self) -> Vec<Waker> {
+        let signalled = self.threads.iter().filter(|thread| thread.task).count();
+        let mut missing = self.offers.len().saturating_sub(signalled);
+        let mut wakers = Vec::new();
+        for only_waiting in [true, false] {
+            for thread in self.threads.iter_mut().rev() {
+                let fit = !thread.task
+                    && thread.stop == Stop::No
+                    && (thread.waiting.is_some() || !only_waiting);
+                if missing > 0 && fit {
+                    thread.task = true;
+                    missing -= 1;
+                    wakers.extend(thread.ring());
+                }
+            }
+        }
+        wakers
+    }
+
+    /// Takes back the signal of a thread that took a task unasked, when more threads are signalled than tasks
+    /// wait.
+    fn unsignal(&mut self, id: u64) {
+        let signalled = self.threads.iter().filter(|thread| thread.task).count();
+        if signalled > self.offers.len()
+            && let Some(thread) = self.threads.iter_mut().find(|thread| thread.id == id)
+        {
+            thread.task = false;
+            thread.bell.set(thread.stop != Stop::No);
+        }
+    }
+
+    fn purge(&mut self) -> Vec<TaskOffer<T>> {
+        let (gone, kept): (VecDeque<_>, _) =
+            self.offers.drain(..).partition(TaskOffer::is_cancelled);
+        self.offers = kept;
+        gone.into()
+    }
+
+    /// The sender whose turn it is, when there is room.
+    fn next_sender(&self) -> Option<Waker> {
+        if self.offers.len() >= self.capacity {
+            return None;
+        }
+        self.senders.front().map(|(_, waker)| waker.clone())
+    }
+}
+
+fn wake(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        waker.wake();
+    }
+}
+
+/// The queue; clones are handles to the same one.
+pub struct TaskQueue<T> {
+    inner: Arc<Mutex<Inner<T>>>,
+}
+
+impl<T> Clone for TaskQueue<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<T> TaskQueue<T> {
+    /// A queue in which `capacity` tasks may wait that no thread has taken.
+    pub fn new(capacity: usize) -> Self {
+        let inner = Inner {
+            offers: VecDeque::new(),
+            capacity: capacity.max(1),
+            unavailable: None,
+            threads: Vec::new(),
+            senders: VecDeque::new(),
+            next_id: 0,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        lock(&self.inner)
+    }
+
+    /// A sender's place in the line for room.
+    pub fn line(&self) -> Line<T> {
+        let mut inner = self.lock();
+        inner.next_id += 1;
+        Line {
+            id: inner.next_id,
+            queue: self.clone(),
+        }
+    }
+
+    /// A ready thread's place.
+    pub fn place(&self) -> Place<T> {
+        let mut inner = self.lock();
+        inner.next_id += 1;
+        let id = inner.next_id;
+        inner.threads.push(Thread {
+            id,
+            ..Thread::default()
+        });
+        let wakers = inner.signal();
+        drop(inner);
+        wake(wakers);
+        Place {
+            id,
+            queue: self.clone(),
+        }
+    }
+
+    /// Refuses tasks from now on, queued ones included, and tells their senders why.
+    pub fn set_unavailable(&self, why: &Unavailable) {
+        let mut inner = self.lock();
+        inner.unavailable = Some(why.clone());
+        let offers = std::mem::take(&mut inner.offers);
+        let senders = std::mem::take(&mut inner.senders);
+        drop(inner);
+        let text = match why {
+            Unavailable::CannotBoot(error) => error,
+            Unavailable::Stopping => "the server is shutting down",
+        };
+        offers.into_iter().for_each(|offer| offer.refuse(text));
+        wake(senders.into_iter().map(|(_, waker)| waker));
+    }
+
+    /// A new attempt to boot begins.
+    pub fn set_available(&self) {
+        self.lock().unavailable = None;
+    }
+
+    /// Drops tasks whose senders have given up, and so makes room. Called by a sender that did.
+    pub fn forget_cancelled(&self) {
+        let mut inner = self.lock();
+        let gone = inner.purge();
+        let sender = inner.next_sender();
+        drop(inner);
+        drop(gone);
+        wake(sender);
+    }
+
+    /// Tasks that wait.
+    pub fn len(&self) -> usize {
+        self.lock().offers.len()
+    }
+
+    /// True when none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Threads that are ready.
+    pub fn threads(&self) -> usize {
+        self.lock().threads.len()
+    }
+}
+
+/// A sender that wants to queue one task.
+pub struct Line<T> {
+    id: u64,
+    queue: TaskQueue<T>,
+}
+
+impl<T> Line<T> {
+    /// Queues the task in `offer` once there is room and it is this sender's turn; takes it out of `offer`.
+    pub fn poll_send(
+        &mut self,
+        offer: &mut Option<TaskOffer<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Unavailable>> {
+        let mut inner = self.queue.lock();
+        if let Some(why) = &inner.unavailable {
+            return Poll::Ready(Err(why.clone()));
+        }
+        let gone = if inner.offers.len() >= inner.capacity {
+            inner.purge()
+        } else {
+            Vec::new()
+        };
+        let mine = inner.senders.front().is_none_or(|(id, _)| *id == self.id);
+        if inner.offers.len() >= inner.capacity || !mine {
+            match inner.senders.iter_mut().find(|(id, _)| *id == self.id) {
+                Some((_, waker)) => waker.clone_from(cx.waker()),
+                None => inner.senders.push_back((self.id, cx.waker().clone())),
+            }
+            // Room may just have been made for the one in front.
+            let next = if gone.is_empty() {
+                None
+            } else {
+                inner.next_sender()
+            };
+            drop(inner);
+            drop(gone);
+            wake(next);
+            return Poll::Pending;
+        }
+        inner.senders.retain(|(id, _)| *id != self.id);
+        inner.offers.extend(offer.take());
+        let wakers = inner.signal();
+        let next = inner.next_sender();
+        drop(inner);
+        drop(gone);
+        wake(wakers);
+        wake(next);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T> Drop for Line<T> {
+    fn drop(&mut self) {
+        let mut inner = self.queue.lock();
+        inner.senders.retain(|(id, _)| *id != self.id);
+        let next = inner.next_sender();
+        drop(inner);
+        wake(next);
+    }
+}
+
+/// A ready thread of the pool. Its drop passes its signal on.
+pub struct Place<T> {
+    id: u64,
+    queue: TaskQueue<T>,
+}
+
+impl<T> Place<T> {
+    fn with<R>(&self, work: impl FnOnce(&mut Thread) -> R) -> Option<R> {
+        let mut inner = self.queue.lock();
+        inner
+            .threads
+            .iter_mut()
+            .find(|thread| thread.id == self.id)
+            .map(work)
+    }
+
+    /// A handle that can tell this thread to stop.
+    pub fn stopper(&self) -> Stopper<T> {
+        Stopper {
+            id: self.id,
+            queue: self.queue.clone(),
+        }
+    }
+
+    /// The next signal.
+    pub fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Signal> {
+        let mut inner = self.queue.lock();
+        let Some(index) = inner.threads.iter().position(|thread| thread.id == self.id) else {
+            return Poll::Ready(Signal::End);
+        };
+        let thread = &mut inner.threads[index];
+        let signal = match thread.stop {
+            Stop::Asked => {
+                thread.stop = Stop::Told;
+                Signal::Stop
+            }
+            Stop::Told => Signal::End,
+            Stop::No if thread.task => {
+                thread.task = false;
+                Signal::Task
+            }
+            Stop::No => {
+                thread.waiting = Some(cx.waker().clone());
+                // Last in the list is first to be signalled.
+                let thread = inner.threads.remove(index);
+                inner.threads.push(thread);
+                return Poll::Pending;
+            }
+        };
+        thread.waiting = None;
+        thread.bell.set(thread.task || thread.stop != Stop::No);
+        Poll::Ready(signal)
+    }
+
+    /// Ready when [`poll_signal`](Self::poll_signal) would be; takes nothing.
+    pub fn is_signalled(&self) -> bool {
+        self.with(|thread| thread.task || thread.stop != Stop::No)
+            .unwrap_or(true)
+    }
+
+    /// Takes a task, if one waits.
+    pub fn receive(&mut self) -> Option<(T, TaskWorker<T>)> {
+        let mut gone = Vec::new();
+        let taken = loop {
+            let mut inner = self.queue.lock();
+            let offer = inner.offers.pop_front();
+            inner.unsignal(self.id);
+            let Some(offer) = offer else { break None };
+            let wakers = inner.signal();
+            let next = inner.next_sender();
+            drop(inner);
+            wake(wakers);
+            wake(next);
+            if offer.is_cancelled() {
+                gone.push(offer);
+            } else if let Some(task) = offer.take() {
+                break Some(task);
+            }
+        };
+        drop(gone);
+        taken
+    }
+
+    /// A descriptor that is readable while a signal waits.
+    pub fn descriptor(&mut self) -> io::Result<RawFd> {
+        self.with(|thread| thread.bell.descriptor())
+            .unwrap_or_else(|| Err(io::Error::other("the worker has left its pool")))
+    }
+}
+
+impl<T> Drop for Place<T> {
+    fn drop(&mut self) {
+        let mut inner = self.queue.lock();
+        let index = inner.threads.iter().position(|thread| thread.id == self.id);
+        let thread = index.map(|index| inner.threads.remove(index));
+        let wakers = inner.signal();
+        drop(inner);
+        drop(thread);
+        wake(wakers);
+    }
+}
+
+/// Tells one thread to stop, from elsewhere.
+#[derive(Clone)]
+pub struct Stopper<T> {
+    id: u64,
+    queue: TaskQueue<T>,
+}
+
+impl<T> Stopper<T> {
+    /// The thread's stream says `"stop\n"`, then ends; tasks go to its siblings.
+    pub fn stop(&self) {
+        let mut inner = self.queue.lock();
+        let mut wakers = Vec::new();
+        if let Some(thread) = inner.threads.iter_mut().find(|thread| thread.id == self.id)
+            && thread.stop == Stop::No
+        {
+            thread.stop = Stop::Asked;
+            thread.task = false;
+            wakers.extend(thread.ring());
+        }
+        wakers.extend(inner.signal());
+        drop(inner);
+        wake(wakers);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::background::task::{TaskObserver, TaskOutcome, TaskSender, task};
+
+    struct Quiet;
+
+    impl TaskObserver for Quiet {
+        fn taken(&self) {}
+        fn ended(&self, _: &TaskOutcome, _: u64, _: u64) {}
+    }
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    fn send(
+        queue: &TaskQueue<u32>,
+        payload: u32,
+    ) -> (TaskSender<u32>, Poll<Result<(), Unavailable>>) {
+        let (sender, offer) = task(payload, Arc::new(Quiet));
+        let sent = queue.line().poll_send(&mut Some(offer), &mut cx());
+        (sender, sent)
+    }
+
+    #[test]
+    fn each_task_signals_one_thread_and_a_waiting_one_first() {
+        let queue = TaskQueue::new(8);
+        let mut busy = queue.place();
+        let mut idle = queue.place();
+        assert!(idle.poll_signal(&mut cx()).is_pending());
+        let (_first, sent) = send(&queue, 1);
+        assert!(sent.is_ready());
+        assert!(idle.is_signalled());
+        assert!(!busy.is_signalled());
+        let (_second, _) = send(&queue, 2);
+        assert!(busy.is_signalled());
+        assert_eq!(idle.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
+        assert_eq!(idle.receive().map(|(payload, _)| payload), Some(1));
+        assert_eq!(busy.receive().map(|(payload, _)| payload), Some(2));
+        assert!(
+            busy.poll_signal(&mut cx()).is_pending(),
+            "a taken task leaves no signal behind"
+        );
+    }
+
+    #[test]
+    fn a_thread_that_takes_one_of_several_tasks_is_signalled_again() {
+        let queue = TaskQueue::new(8);
+        let mut only = queue.place();
+        let _senders = [send(&queue, 1), send(&queue, 2)];
+        for expected in [1, 2] {
+            assert_eq!(only.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
+            assert_eq!(only.receive().map(|(payload, _)| payload), Some(expected));
+        }
+        assert!(only.poll_signal(&mut cx()).is_pending());
+    }
+
+    #[test]
+    fn a_thread_that_leaves_passes_its_signal_on() {
+        let queue = TaskQueue::new(8);
+        let mut first = queue.place();
+        let second = queue.place();
+        assert!(first.poll_signal(&mut cx()).is_pending());
+        let _sender = send(&queue, 1);
+        assert!(first.is_signalled() && !second.is_signalled());
+        drop(first);
+        assert!(second.is_signalled());
+    }
+
+    #[test]
+    fn a_thread_that_stops_says_so_once_and_then_ends() {
+        let queue = TaskQueue::<u32>::new(1);
+        let mut place = queue.place();
+        place.stopper().stop();
+        assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::Stop));
+        assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::End));
+        assert!(place.is_signalled());
+    }
+
+    #[test]
+    fn senders_wait_for_room_in_their_order_and_a_cancelled_task_makes_room() {
+        let queue = TaskQueue::new(1);
+        let (first, sent) = send(&queue, 1);
+        assert!(sent.is_ready());
+        let (_second, offer) = task(2, Arc::new(Quiet));
+        let (mut line, mut offer) = (queue.line(), Some(offer));
+        assert!(line.poll_send(&mut offer, &mut cx()).is_pending());
+        let (_third, late) = task(3, Arc::new(Quiet));
+        let (mut late_line, mut late) = (queue.line(), Some(late));
+        drop(first);
+        assert!(
+            late_line.poll_send(&mut late, &mut cx()).is_pending(),
+            "it is not its turn"
+        );
+        assert!(line.poll_send(&mut offer, &mut cx()).is_ready());
+        let mut place = queue.place();
+        assert_eq!(place.receive().map(|(payload, _)| payload), Some(2));
+        assert!(late_line.poll_send(&mut late, &mut cx()).is_ready());
+    }
+
+    #[test]
+    fn a_worker_that_cannot_boot_refuses_waiting_tasks_and_senders() {
+        let queue = TaskQueue::new(1);
+        let (mut sender, _) = send(&queue, 1);
+        queue.set_unavailable(&Unavailable::CannotBoot("parse error".into()));
+        let refused = sender.poll_update(&mut cx());
+        assert_eq!(
+            refused,
+            Poll::Ready(Err(TaskOutcome::Refused("parse error".into())))
+        );
+        let (_second, sent) = send(&queue, 2);
+        assert_eq!(
+            sent,
+            Poll::Ready(Err(Unavailable::CannotBoot("parse error".into())))
+        );
+        queue.set_available();
+        assert!(send(&queue, 3).1.is_ready());
+    }
+}

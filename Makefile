@@ -39,7 +39,7 @@ php: packages ## make sure that there is a PHP to build against, print where
 	@php-src-build/build.sh
 
 fmt:
-	cargo fmt --all --check
+	cargo fmt --all -- --check -l
 
 # All in release mode: what is tested is what is shipped, and the dependencies are compiled once.
 clippy: packages

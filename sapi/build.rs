@@ -1,6 +1,13 @@
-//! Compiles the C shim against the headers of the PHP that `php-sys` found.
+//! Compiles the C shim against the headers of the PHP that `php-sys` found, and tells how to link it.
 
 use std::env;
+
+/// What the shim defines in the place of the C library, for PHP and the libraries PHP uses. The dynamic linker
+/// takes it from the executable, which therefore has to export it.
+const INTERPOSED: &[&str] = &[
+    "accept", "connect", "flock", "pclose", "poll", "read", "recv", "recvfrom", "recvmsg",
+    "usleep", "waitpid",
+];
 
 fn main() {
     let version = env::var("CARGO_PKG_VERSION").expect("cargo sets the version");
@@ -17,7 +24,10 @@ fn main() {
         .define("TROUPE_SOFTWARE", format!("\"Troupe/{version}\"").as_str())
         .flag("-Wno-unused-parameter")
         .flag("-Wno-sign-compare");
-    for file in std::fs::read_dir("shim").expect("sapi/shim is there").flatten() {
+    for file in std::fs::read_dir("shim")
+        .expect("sapi/shim is there")
+        .flatten()
+    {
         let path = file.path();
         println!("cargo:rerun-if-changed={}", path.display());
         if path.extension().is_some_and(|extension| extension == "c") {
@@ -28,7 +38,12 @@ fn main() {
     shim.compile("troupe_shim");
     // libphp is shared and lives in PHP's own prefix: every executable that links it must find it there. A
     // dependent crate passes the flag on in its build script.
-    let rpath = format!("-Wl,-rpath,{}/lib", env::var("DEP_PHP_PREFIX").expect("php-sys tells its prefix"));
-    println!("cargo:rustc-link-arg={rpath}");
-    println!("cargo:rpath={rpath}");
+    let prefix = env::var("DEP_PHP_PREFIX").expect("php-sys tells its prefix");
+    let exports: String = INTERPOSED
+        .iter()
+        .map(|name| format!(",--export-dynamic-symbol={name}"))
+        .collect();
+    let link_arg = format!("-Wl,-rpath,{prefix}/lib{exports}");
+    println!("cargo:rustc-link-arg={link_arg}");
+    println!("cargo:link_arg={link_arg}");
 }

@@ -1,7 +1,7 @@
-//! Lets the executables of this crate find the embedded PHP at run time.
+//! Links the executables of this crate as `sapi` says: they find libphp and export what PHP is to call instead of libc.
 
 fn main() {
-    let rpath =
-        std::env::var("DEP_TROUPE_SHIM_RPATH").expect("troupe-sapi tells how to find libphp");
-    println!("cargo:rustc-link-arg={rpath}");
+    let link_arg =
+        std::env::var("DEP_TROUPE_SHIM_LINK_ARG").expect("troupe-sapi tells how to find libphp");
+    println!("cargo:rustc-link-arg={link_arg}");
 }

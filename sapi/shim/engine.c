@@ -109,8 +109,10 @@ const char *troupe_engine_start(const troupe_engine_config *config, const troupe
         return "PHP's module start-up failed; the messages before this one say why";
     }
     lock_ini(config->ini_locked);
-    troupe_install_handlers();
+    troupe_observe_errors();
     troupe_environment_install();
+    troupe_interrupt_install();
+    troupe_streams_install();
     return NULL;
 }
 

@@ -118,19 +118,9 @@ static ZEND_FUNCTION(getenv)
     RETURN_FALSE;
 }
 
-static void replace(const char *name, zif_handler handler)
-{
-    zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
-
-    /* disable_functions may have removed it. */
-    if (function && function->type == ZEND_INTERNAL_FUNCTION) {
-        function->internal_function.handler = handler;
-    }
-}
-
 /* Once, before any other PHP thread exists: their function tables share these entries. */
 void troupe_environment_install(void)
 {
-    replace("putenv", ZEND_FN(putenv));
-    replace("getenv", ZEND_FN(getenv));
+    troupe_replace("putenv", ZEND_FN(putenv));
+    troupe_replace("getenv", ZEND_FN(getenv));
 }

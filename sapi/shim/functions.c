@@ -13,6 +13,23 @@ void troupe_ready(void)
     }
 }
 
+zend_internal_function *troupe_internal_function(const char *name)
+{
+    zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
+
+    return function && function->type == ZEND_INTERNAL_FUNCTION ? &function->internal_function : NULL;
+}
+
+/* Once, before any other PHP thread exists: their function tables share these entries. */
+void troupe_replace(const char *name, zif_handler handler)
+{
+    zend_internal_function *function = troupe_internal_function(name);
+
+    if (function) {
+        function->handler = handler;
+    }
+}
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle_request, 0, 1, _IS_BOOL, 0)
     ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
 ZEND_END_ARG_INFO()
@@ -31,6 +48,36 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_log, 0, 1, IS_VOID, 0)
     ZEND_ARG_TYPE_INFO(0, message, IS_STRING, 0)
     ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, level, IS_LONG, 0, "0")
     ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, context, IS_ARRAY, 0, "[]")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_set_vars, 0, 1, IS_VOID, 0)
+    ZEND_ARG_TYPE_INFO(0, vars, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_get_vars, 0, 1, IS_ARRAY, 0)
+    ZEND_ARG_TYPE_MASK(0, name, MAY_BE_STRING | MAY_BE_ARRAY, NULL)
+    ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, timeout, IS_DOUBLE, 0, "30.0")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_INFO_EX(arginfo_signaling_stream, 0, 0, 0)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_INFO_EX(arginfo_task_send, 0, 0, 2)
+    ZEND_ARG_TYPE_INFO(0, name, IS_STRING, 0)
+    ZEND_ARG_TYPE_INFO(0, payload, IS_ARRAY, 0)
+    ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, timeout, IS_DOUBLE, 0, "30.0")
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_task_read, 0, 1, IS_ARRAY, 1)
+    ZEND_ARG_INFO(0, stream)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_task_receive, 0, 0, IS_ARRAY, 1)
+ZEND_END_ARG_INFO()
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_task_update, 0, 2, IS_VOID, 0)
+    ZEND_ARG_INFO(0, stream)
+    ZEND_ARG_TYPE_INFO(0, data, IS_ARRAY, 0)
 ZEND_END_ARG_INFO()
 
 static ZEND_FUNCTION(frankenphp_finish_request)
@@ -185,6 +232,13 @@ static const zend_function_entry functions[] = {
     ZEND_NAMED_FE(apache_response_headers, ZEND_FN(frankenphp_response_headers), arginfo_headers)
     ZEND_FE(headers_send, arginfo_headers_send)
     ZEND_FE(frankenphp_log, arginfo_log)
+    ZEND_FE(frankenphp_worker_set_vars, arginfo_set_vars)
+    ZEND_FE(frankenphp_worker_get_vars, arginfo_get_vars)
+    ZEND_FE(frankenphp_worker_get_signaling_stream, arginfo_signaling_stream)
+    ZEND_FE(frankenphp_worker_task_send, arginfo_task_send)
+    ZEND_FE(frankenphp_worker_task_read, arginfo_task_read)
+    ZEND_FE(frankenphp_worker_task_receive, arginfo_task_receive)
+    ZEND_FE(frankenphp_worker_task_update, arginfo_task_update)
     ZEND_FE_END
 };
 

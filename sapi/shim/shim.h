@@ -4,6 +4,8 @@
 
 #include "troupe.h"
 
+#include <stdatomic.h>
+
 #include <php.h>
 #include <SAPI.h>
 #include <php_ini.h>
@@ -27,12 +29,14 @@ typedef struct troupe_thread {
     void *rust;
     const troupe_run *run;
     const troupe_request *request; /* NULL while the thread answers nobody */
+    atomic_bool killed;            /* set and cleared by Rust: the script is being ended from outside */
     bool ready;                    /* the script said that it is ready */
     bool body_cut;                 /* the client left before its body was complete */
     bool left_by_exit;             /* exit() inside a worker's callback: the bailout after it is no failure */
     zend_string *fatal_message;    /* the last error that can end a script; persistent */
     zend_string *fatal_file;
     uint32_t fatal_line;
+    HashTable *seen_vars;          /* what get_vars handed out in this worker script, by name */
     struct troupe_kept *kept;      /* what the worker script had set up before its loop */
 } troupe_thread;
 
@@ -50,6 +54,12 @@ static inline troupe_bytes troupe_text(const zend_string *string)
 static inline void *troupe_self_rust(void)
 {
     return troupe_self ? troupe_self->rust : NULL;
+}
+
+/* True while the script of this thread is to end: nothing it calls may block. */
+static inline bool troupe_leaving(void)
+{
+    return troupe_self && (atomic_load(&troupe_self->killed) || zend_atomic_bool_load_ex(&EG(timed_out)));
 }
 
 /* request.c */
@@ -74,7 +84,7 @@ bool troupe_run_script(troupe_thread *self);
 ZEND_FUNCTION(frankenphp_handle_request);
 
 /* thread.c */
-void troupe_install_handlers(void);
+void troupe_observe_errors(void);
 void troupe_execute(const char *script);
 
 /* values.c */
@@ -84,11 +94,46 @@ bool troupe_value_equals(const troupe_value *stored, const zval *value);
 bool troupe_value_restore(zval *to, const troupe_value *value);
 bool troupe_value_use(zval *to, const troupe_value *value);
 
+/* interrupt.c */
+void troupe_interrupt_install(void);
+void troupe_limit_last_words(void);
+
 /* environment.c */
 void troupe_environment_install(void);
 void troupe_environment_clear(void);
 
 /* functions.c */
 void troupe_ready(void);
+/* NULL when no extension has it or disable_functions took it. */
+zend_internal_function *troupe_internal_function(const char *name);
+void troupe_replace(const char *name, zif_handler handler);
+
+/* streams.c */
+typedef enum troupe_stream_kind { TROUPE_SENT_TASK, TROUPE_RECEIVED_TASK, TROUPE_SIGNALS } troupe_stream_kind;
+/* Gives `task` to a new stream and puts that into `to`. Signals have no task. */
+void troupe_stream_open(zval *to, troupe_stream_kind kind, void *task);
+/* The task of the stream in `argument`, or NULL with a ValueError that names it. */
+struct troupe_stream *troupe_stream_of(zval *value, troupe_stream_kind kind, uint32_t argument);
+void troupe_streams_install(void);
+
+typedef struct troupe_stream {
+    troupe_stream_kind kind;
+    void *task;
+    bool blocking;
+    bool timed_out;
+    bool closed_by_script; /* fclose(), not the end of a scope or script */
+    int64_t timeout;       /* of one read, in nanoseconds; TROUPE_FOR_EVER */
+} troupe_stream;
+
+/* background.c */
+int64_t troupe_nanoseconds(double seconds);
+void troupe_throw(const troupe_answer *answer);
+ZEND_FUNCTION(frankenphp_worker_set_vars);
+ZEND_FUNCTION(frankenphp_worker_get_vars);
+ZEND_FUNCTION(frankenphp_worker_get_signaling_stream);
+ZEND_FUNCTION(frankenphp_worker_task_send);
+ZEND_FUNCTION(frankenphp_worker_task_read);
+ZEND_FUNCTION(frankenphp_worker_task_receive);
+ZEND_FUNCTION(frankenphp_worker_task_update);
 
 #endif

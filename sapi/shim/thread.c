@@ -1,24 +1,10 @@
-/* A PHP thread: its life, how a script is executed, how it ends, how it is interrupted. */
+/* A PHP thread: its life, how a script is executed, how it ends. */
 #include "shim.h"
 
 #include <pthread.h>
 #include <signal.h>
 
 _Thread_local troupe_thread *troupe_self;
-
-static void (*next_interrupt_function)(zend_execute_data *);
-
-int troupe_kill_signal(void)
-{
-    /* PHP's own timers use SIGRTMIN. */
-    return SIGRTMIN + 3;
-}
-
-static void on_kill_signal(int signal)
-{
-    /* Being handled is all: the blocking call it interrupts returns EINTR. */
-    (void)signal;
-}
 
 static void forget_fatal(troupe_thread *self)
 {
@@ -47,53 +33,11 @@ static void on_error(int type, zend_string *file, uint32_t line, zend_string *me
     if (self->request && (type & certain) && !SG(headers_sent) && SG(sapi_headers).http_response_code == 200) {
         SG(sapi_headers).http_response_code = 500;
     }
+    troupe_limit_last_words();
 }
 
-static void send_backtrace(troupe_thread *self)
+void troupe_observe_errors(void)
 {
-    zval trace;
-    zend_string *text;
-
-    zend_fetch_debug_backtrace(&trace, 0, DEBUG_BACKTRACE_IGNORE_ARGS, 0);
-    text = zend_trace_to_string(Z_ARRVAL(trace), true);
-    troupe_rust->backtrace(self->rust, troupe_text(text));
-    zend_string_release(text);
-    zval_ptr_dtor(&trace);
-}
-
-/* Runs between two opcodes of a script that somebody asked something of. May bail out. */
-static void on_interrupt(zend_execute_data *execute_data)
-{
-    troupe_thread *self = troupe_self;
-
-    if (self) {
-        uint32_t asked = troupe_rust->asked(self->rust);
-        if (asked & TROUPE_ASKED_BACKTRACE) {
-            send_backtrace(self);
-        }
-        if (asked & TROUPE_ASKED_KILL_DEADLINE) {
-            zend_error_noreturn(E_ERROR, "Maximum execution time exceeded: the request's deadline passed");
-        }
-        if (asked & TROUPE_ASKED_KILL_STOP) {
-            zend_error_noreturn(E_ERROR, "The script was ended: its worker stops and the grace period is over");
-        }
-        if (asked & TROUPE_ASKED_KILL_OPERATOR) {
-            zend_error_noreturn(E_ERROR, "The script was ended by the operator");
-        }
-    }
-    if (next_interrupt_function) {
-        next_interrupt_function(execute_data);
-    }
-}
-
-void troupe_install_handlers(void)
-{
-    struct sigaction action = {.sa_handler = on_kill_signal};
-
-    sigemptyset(&action.sa_mask);
-    sigaction(troupe_kill_signal(), &action, NULL);
-    next_interrupt_function = zend_interrupt_function;
-    zend_interrupt_function = on_interrupt;
     zend_observer_error_register(on_error);
 }
 
@@ -146,7 +90,11 @@ void troupe_thread_main(void *rust)
     ts_resource(0);
     ZEND_TSRMLS_CACHE_UPDATE();
     troupe_self = &self;
-    troupe_rust->thread_started(rust, (troupe_slot){(bool *)&EG(vm_interrupt), (uintptr_t)pthread_self()});
+    troupe_rust->thread_started(rust, (troupe_slot){
+        .vm_interrupt = (bool *)&EG(vm_interrupt),
+        .killed = (bool *)&self.killed,
+        .thread = (uintptr_t)pthread_self(),
+    });
 
     while (memset(&run, 0, sizeof(run)), troupe_rust->next_run(rust, &run)) {
         bool begun;

@@ -89,9 +89,39 @@ typedef enum troupe_io {
     TROUPE_IO_KILLED, /* the script is being ended; the next interrupt check ends it */
 } troupe_io;
 
+/* What became of a call that may wait. */
+typedef enum troupe_result {
+    TROUPE_OK,
+    TROUPE_NOTHING, /* nothing there yet, or nothing more: the callback says which */
+    TROUPE_FAILED,  /* RuntimeException with the message */
+    TROUPE_ENDING,  /* the script is being ended; the next interrupt check ends it */
+} troupe_result;
+
+/* The strings live until the thread's next callback. */
+typedef struct troupe_answer {
+    troupe_result result;
+    troupe_bytes message;
+    troupe_bytes cause; /* the message of the previous exception, or empty */
+} troupe_answer;
+
+typedef enum troupe_signal {
+    TROUPE_SIGNAL_NONE,
+    TROUPE_SIGNAL_TASK,
+    TROUPE_SIGNAL_STOP,
+    TROUPE_SIGNAL_END,
+} troupe_signal;
+
+/* A PHP value in nobody's memory: immutable, shared by threads. See values.c. */
+typedef struct troupe_value troupe_value;
+
+/* How long a call may wait, in nanoseconds. */
+#define TROUPE_NO_WAIT 0
+#define TROUPE_FOR_EVER -1
+
 /* Where another thread can reach a running script. */
 typedef struct troupe_slot {
     bool *vm_interrupt;   /* EG(vm_interrupt), an atomic */
+    bool *killed;         /* troupe_thread.killed, an atomic */
     uintptr_t thread;     /* pthread_t */
 } troupe_slot;
 
@@ -131,6 +161,27 @@ typedef struct troupe_callbacks {
     /* Output of a script that has no client. */
     void (*stray_output)(void *thread, troupe_bytes bytes);
 
+    /* Background workers. Values given to these belong to Rust; values taken from get_vars belong to Rust and
+     * live until the request ends, or in a worker script until the next get_vars of that name; other values
+     * taken belong to C. A `task` is one end of a task, owned by a PHP stream until end_*_task. */
+    const troupe_value *(*published)(void *thread);
+    troupe_answer (*set_vars)(void *thread, troupe_value *value);
+    troupe_answer (*get_vars)(void *thread, const troupe_bytes *names, size_t count, int64_t wait,
+                              const troupe_value **values);
+    troupe_answer (*send_task)(void *thread, troupe_bytes worker, troupe_value *payload, int64_t wait, void **task);
+    troupe_answer (*read_task)(void *thread, void *task, int64_t wait, troupe_value **update); /* OK, NOTHING: complete */
+    troupe_result (*await_update)(void *thread, void *task, int64_t wait); /* OK, NOTHING: not yet */
+    bool (*sent_task_is_over)(void *task);
+    int (*sent_task_descriptor)(void *task);
+    void (*end_sent_task)(void *task);
+    troupe_answer (*receive_task)(void *thread, troupe_value **payload, void **task); /* OK, NOTHING: none */
+    troupe_answer (*update_task)(void *thread, void *task, troupe_value *update);
+    troupe_result (*await_cancel)(void *thread, void *task, int64_t wait); /* OK, NOTHING: not yet */
+    int (*received_task_descriptor)(void *task);
+    void (*end_received_task)(void *task, bool complete);
+    troupe_signal (*signal)(void *thread, int64_t wait);
+    int (*signal_descriptor)(void *thread);
+
     uint32_t (*asked)(void *thread);
     void (*backtrace)(void *thread, troupe_bytes text);
 } troupe_callbacks;
@@ -142,8 +193,6 @@ typedef struct troupe_engine_config {
     const char *ini_locked;   /* "key\n" lines: scripts may not change these */
 } troupe_engine_config;
 
-/* A PHP value in nobody's memory: immutable, shared by threads. See values.c. */
-typedef struct troupe_value troupe_value;
 void troupe_value_free(troupe_value *value);
 size_t troupe_value_bytes(const troupe_value *value);
 

@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::ptr;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
@@ -16,13 +15,16 @@ use php_sys::troupe_exit_kind::{
     TROUPE_EXIT_CALLED, TROUPE_EXIT_FAILED, TROUPE_EXIT_NOT_BEGUN, TROUPE_EXIT_RETURNED,
 };
 use php_sys::troupe_io::{self, TROUPE_IO_GONE, TROUPE_IO_KILLED, TROUPE_IO_OK};
-use php_sys::troupe_run_kind::{TROUPE_RUN_BACKGROUND_WORKER, TROUPE_RUN_HTTP_WORKER, TROUPE_RUN_REQUEST};
+use php_sys::troupe_run_kind::{
+    TROUPE_RUN_BACKGROUND_WORKER, TROUPE_RUN_HTTP_WORKER, TROUPE_RUN_REQUEST,
+};
 use php_sys::{
-    troupe_bytes, troupe_callbacks, troupe_header, troupe_request, troupe_run, troupe_run_end, troupe_slot,
-    troupe_vars,
+    troupe_bytes, troupe_callbacks, troupe_header, troupe_request, troupe_run, troupe_run_end,
+    troupe_slot, troupe_vars,
 };
 use tracing::{debug, error, info, warn};
 
+use crate::background::calls;
 use crate::control::Activity;
 use crate::driver::{Failure, RequestEnd, ScriptEnd, ScriptExit, WorkerKind};
 use crate::request::RequestBody;
@@ -48,6 +50,22 @@ pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
     log: Some(log),
     script_log: Some(script_log),
     stray_output: Some(stray_output),
+    published: Some(calls::published),
+    set_vars: Some(calls::set_vars),
+    get_vars: Some(calls::get_vars),
+    send_task: Some(calls::send_task),
+    read_task: Some(calls::read_task),
+    await_update: Some(calls::await_update),
+    sent_task_is_over: Some(calls::sent_task_is_over),
+    sent_task_descriptor: Some(calls::sent_task_descriptor),
+    end_sent_task: Some(calls::end_sent_task),
+    receive_task: Some(calls::receive_task),
+    update_task: Some(calls::update_task),
+    await_cancel: Some(calls::await_cancel),
+    received_task_descriptor: Some(calls::received_task_descriptor),
+    end_received_task: Some(calls::end_received_task),
+    signal: Some(calls::signal),
+    signal_descriptor: Some(calls::signal_descriptor),
     asked: Some(asked),
     backtrace: Some(backtrace),
 };
@@ -56,13 +74,17 @@ pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
 ///
 /// `thread` is what `troupe_thread_main` was given, or null where the header says so; then the result is
 /// `fallback` too.
-fn enter<R>(thread: *mut c_void, fallback: R, work: impl FnOnce(&mut Local) -> R) -> R {
+pub(crate) fn enter<R>(thread: *mut c_void, fallback: R, work: impl FnOnce(&mut Local) -> R) -> R {
     // SAFETY: the shim passes the pointer that `thread::spawn` gave it, on the thread that owns it. Callbacks
     // do not nest, since none of them enters PHP, so this is the only reference.
-    let Some(local) = (unsafe { thread.cast::<Local>().as_mut() }) else { return fallback };
+    let Some(local) = (unsafe { thread.cast::<Local>().as_mut() }) else {
+        return fallback;
+    };
     catch_unwind(AssertUnwindSafe(|| work(local))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let text = text
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
         error!(panic = text, "a callback from PHP panicked");
         fallback
     })
@@ -70,7 +92,7 @@ fn enter<R>(thread: *mut c_void, fallback: R, work: impl FnOnce(&mut Local) -> R
 
 /// # Safety
 /// `bytes` points to what C may read during this call.
-unsafe fn slice<'a>(bytes: troupe_bytes) -> &'a [u8] {
+pub(crate) unsafe fn slice<'a>(bytes: troupe_bytes) -> &'a [u8] {
     if bytes.ptr.is_null() {
         return &[];
     }
@@ -78,14 +100,12 @@ unsafe fn slice<'a>(bytes: troupe_bytes) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(bytes.ptr.cast(), bytes.len) }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 extern "C" fn thread_started(thread: *mut c_void, slot: troupe_slot) {
-    enter(thread, (), |local| {
-        local.shared.attach(slot.vm_interrupt.cast_const().cast::<AtomicBool>(), slot.thread as libc::pthread_t);
-    });
+    enter(thread, (), |local| local.shared.attach(slot));
 }
 
 extern "C" fn thread_ends(thread: *mut c_void) {
@@ -158,6 +178,7 @@ extern "C" fn run_ended(thread: *mut c_void, end: *const troupe_run_end) {
             (end, failure)
         };
         local.release();
+        local.backstage.clear();
         let classic = local.script.take().is_none();
         let killed = local.shared.end(Activity::Idle, classic, None);
         let exit = match (killed, end.kind) {
@@ -168,7 +189,11 @@ extern "C" fn run_ended(thread: *mut c_void, end: *const troupe_run_end) {
             (None, TROUPE_EXIT_NOT_BEGUN) => ScriptExit::NotBegun,
         };
         flush_stray(local, true);
-        local.driver.run_ended(ScriptEnd { exit, was_ready: local.ready, uptime: local.run_started.elapsed() });
+        local.driver.run_ended(ScriptEnd {
+            exit,
+            was_ready: local.ready,
+            uptime: local.run_started.elapsed(),
+        });
     });
 }
 
@@ -198,13 +223,21 @@ extern "C" fn request_ended(thread: *mut c_void, memory: usize) {
 extern "C" fn script_ready(thread: *mut c_void) {
     enter(thread, (), |local| {
         local.ready = true;
+        local.take_place();
         local.driver.script_ready();
     });
 }
 
-extern "C" fn read_body(thread: *mut c_void, buffer: *mut c_char, len: usize, read: *mut usize) -> troupe_io {
+extern "C" fn read_body(
+    thread: *mut c_void,
+    buffer: *mut c_char,
+    len: usize,
+    read: *mut usize,
+) -> troupe_io {
     enter(thread, TROUPE_IO_GONE, |local| {
-        let Some(current) = &mut local.request else { return TROUPE_IO_OK };
+        let Some(current) = &mut local.request else {
+            return TROUPE_IO_OK;
+        };
         // SAFETY: the shim passes a buffer of `len` bytes that nobody else uses during the call.
         let buffer = unsafe {
             ptr::write_bytes(buffer, 0, len);
@@ -222,8 +255,13 @@ extern "C" fn read_body(thread: *mut c_void, buffer: *mut c_char, len: usize, re
                     step
                 }
                 RequestBody::Stream(reader) => {
-                    let deadline = current.body_idle_timeout.map(|timeout| Instant::now() + timeout);
-                    match local.wait.until(Heed::Kill, deadline, |cx| reader.poll_read(cx, rest)) {
+                    let deadline = current
+                        .body_idle_timeout
+                        .map(|timeout| Instant::now() + timeout);
+                    match local
+                        .wait
+                        .until(Heed::Kill, deadline, |cx| reader.poll_read(cx, rest))
+                    {
                         Ok(Ok(step)) => step,
                         Ok(Err(_)) | Err(Interrupted::Deadline) => {
                             status = TROUPE_IO_GONE;
@@ -249,11 +287,19 @@ extern "C" fn read_body(thread: *mut c_void, buffer: *mut c_char, len: usize, re
 
 extern "C" fn write(thread: *mut c_void, bytes: *const c_char, len: usize) -> troupe_io {
     enter(thread, TROUPE_IO_GONE, |local| {
-        let Some(current) = &mut local.request else { return TROUPE_IO_OK };
-        let Some(response) = &mut current.response else { return TROUPE_IO_OK };
+        let Some(current) = &mut local.request else {
+            return TROUPE_IO_OK;
+        };
+        let Some(response) = &mut current.response else {
+            return TROUPE_IO_OK;
+        };
         // SAFETY: the shim passes `len` readable bytes.
         let bytes = unsafe { slice(troupe_bytes { ptr: bytes, len }) };
-        if current.bodyless || response.write(bytes) { TROUPE_IO_OK } else { push(local) }
+        if current.bodyless || response.write(bytes) {
+            TROUPE_IO_OK
+        } else {
+            push(local)
+        }
     })
 }
 
@@ -263,14 +309,26 @@ extern "C" fn flush(thread: *mut c_void) -> troupe_io {
 
 /// Hands over what the response has gathered; waits for a slow client.
 fn push(local: &mut Local) -> troupe_io {
-    let Some(current) = &mut local.request else { return TROUPE_IO_OK };
-    let Some(response) = &mut current.response else { return TROUPE_IO_OK };
-    let deadline = current.write_idle_timeout.map(|timeout| Instant::now() + timeout);
-    match local.wait.until(Heed::Kill, deadline, |cx| response.poll_flush(cx)) {
+    let Some(current) = &mut local.request else {
+        return TROUPE_IO_OK;
+    };
+    let Some(response) = &mut current.response else {
+        return TROUPE_IO_OK;
+    };
+    let deadline = current
+        .write_idle_timeout
+        .map(|timeout| Instant::now() + timeout);
+    match local
+        .wait
+        .until(Heed::Kill, deadline, |cx| response.poll_flush(cx))
+    {
         Ok(Ok(())) => TROUPE_IO_OK,
         Ok(Err(_)) => TROUPE_IO_GONE,
         Err(Interrupted::Deadline) => {
-            warn!(request = current.id, "the client does not read its response; it is given up");
+            warn!(
+                request = current.id,
+                "the client does not read its response; it is given up"
+            );
             // Dropped unfinished, so that the connection is cut and not completed.
             current.response = None;
             TROUPE_IO_GONE
@@ -283,19 +341,39 @@ fn push(local: &mut Local) -> troupe_io {
 /// `headers` points to `count` headers whose bytes C may read during this call.
 unsafe fn head(status: c_int, headers: *const troupe_header, count: usize) -> Head {
     // SAFETY: the caller's promise; an empty list may be null.
-    let headers = unsafe { if count == 0 { &[][..] } else { std::slice::from_raw_parts(headers, count) } };
+    let headers = unsafe {
+        if count == 0 {
+            &[][..]
+        } else {
+            std::slice::from_raw_parts(headers, count)
+        }
+    };
     // SAFETY: the same.
     let copy = |bytes: troupe_bytes| Bytes::copy_from_slice(unsafe { slice(bytes) });
     Head {
         status: u16::try_from(status).unwrap_or(500),
-        headers: headers.iter().map(|header| (copy(header.name), copy(header.value))).collect(),
+        headers: headers
+            .iter()
+            .map(|header| (copy(header.name), copy(header.value)))
+            .collect(),
     }
 }
 
-extern "C" fn set_head(thread: *mut c_void, status: c_int, headers: *const troupe_header, count: usize) {
+extern "C" fn set_head(
+    thread: *mut c_void,
+    status: c_int,
+    headers: *const troupe_header,
+    count: usize,
+) {
     enter(thread, (), |local| {
         let killed = local.shared.killed();
-        let Some(Current { response: Some(response), .. }) = &mut local.request else { return };
+        let Some(Current {
+            response: Some(response),
+            ..
+        }) = &mut local.request
+        else {
+            return;
+        };
         // SAFETY: the shim passes its list.
         let mut head = unsafe { head(status, headers, count) };
         if killed == Some(KillReason::Deadline) && head.status == 500 {
@@ -312,7 +390,11 @@ extern "C" fn inform(
     count: usize,
 ) -> troupe_io {
     enter(thread, TROUPE_IO_GONE, |local| {
-        if let Some(Current { response: Some(response), .. }) = &mut local.request {
+        if let Some(Current {
+            response: Some(response),
+            ..
+        }) = &mut local.request
+        {
             // SAFETY: the shim passes its list.
             response.inform(unsafe { head(status, headers, count) });
         }
@@ -322,13 +404,18 @@ extern "C" fn inform(
 
 extern "C" fn finish_request(thread: *mut c_void) -> bool {
     enter(thread, false, |local| {
-        let response = local.request.as_mut().and_then(|current| current.response.take());
+        let response = local
+            .request
+            .as_mut()
+            .and_then(|current| current.response.take());
         response.map(|response| response.finish()).is_some()
     })
 }
 
 fn request_id(thread: *mut c_void) -> Option<u64> {
-    enter(thread, None, |local| local.request.as_ref().map(|current| current.id))
+    enter(thread, None, |local| {
+        local.request.as_ref().map(|current| current.id)
+    })
 }
 
 extern "C" fn log(thread: *mut c_void, syslog_level: c_int, message: troupe_bytes) {
@@ -343,7 +430,12 @@ extern "C" fn log(thread: *mut c_void, syslog_level: c_int, message: troupe_byte
     }
 }
 
-extern "C" fn script_log(thread: *mut c_void, level: i64, message: troupe_bytes, context: troupe_bytes) {
+extern "C" fn script_log(
+    thread: *mut c_void,
+    level: i64,
+    message: troupe_bytes,
+    context: troupe_bytes,
+) {
     let request = request_id(thread);
     // SAFETY: the shim passes strings that live during the call.
     let (message, context) = unsafe { (text(slice(message)), text(slice(context))) };
@@ -375,7 +467,12 @@ fn flush_stray(local: &mut Local, partial_too: bool) {
         Some(last) => last + 1,
         None => 0,
     };
-    for line in local.stray.drain(..whole).as_slice().split(|byte| *byte == b'\n') {
+    for line in local
+        .stray
+        .drain(..whole)
+        .as_slice()
+        .split(|byte| *byte == b'\n')
+    {
         if !line.is_empty() {
             info!(target: "php::output", "{}", text(line));
         }
@@ -392,4 +489,3 @@ extern "C" fn backtrace(thread: *mut c_void, trace: troupe_bytes) {
         local.shared.answer_backtrace(text(unsafe { slice(trace) }));
     });
 }
-

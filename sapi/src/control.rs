@@ -10,7 +10,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use php_sys::{
-    TROUPE_ASKED_BACKTRACE, TROUPE_ASKED_KILL_DEADLINE, TROUPE_ASKED_KILL_OPERATOR, TROUPE_ASKED_KILL_STOP,
+    TROUPE_ASKED_BACKTRACE, TROUPE_ASKED_KILL_DEADLINE, TROUPE_ASKED_KILL_OPERATOR,
+    TROUPE_ASKED_KILL_STOP, troupe_slot,
 };
 
 use crate::sync::{Mutex, lock};
@@ -62,10 +63,11 @@ pub struct Status {
 
 struct Target {
     vm_interrupt: *const AtomicBool,
+    killed: *const AtomicBool,
     thread: libc::pthread_t,
 }
 
-// SAFETY: the pointer is only used under the lock of `Shared::state`, while the PHP thread that owns the
+// SAFETY: the pointers are only used under the lock of `Shared::state`, while the PHP thread that owns the
 // memory has not yet cleared it there.
 unsafe impl Send for Target {}
 
@@ -80,6 +82,18 @@ struct State {
     killed: Option<(KillReason, Instant)>,
     next_kick: Option<Instant>,
     backtrace_to: Option<SyncSender<String>>,
+    on_drain: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl State {
+    /// Tells the shim whether the thread's blocking calls are to be refused.
+    fn mark_killed(&self, killed: bool) {
+        if let Some(target) = &self.target {
+            // SAFETY: `target` is cleared under the lock this state is behind before the shim's side of the
+            // thread ends, so the flag is alive; it is an atomic bool on the C side.
+            unsafe { (*target.killed).store(killed, Ordering::SeqCst) };
+        }
+    }
 }
 
 /// The part of a PHP thread that outlives its locks: shared by the thread, its control and the watchdog.
@@ -103,14 +117,24 @@ impl Shared {
             killed: None,
             next_kick: None,
             backtrace_to: None,
+            on_drain: None,
         };
-        Self { parker, asked: AtomicU32::new(0), state: Mutex::new(state), watchdog }
+        Self {
+            parker,
+            asked: AtomicU32::new(0),
+            state: Mutex::new(state),
+            watchdog,
+        }
     }
 
     /// The PHP thread's context is up: it can be reached from now on.
-    pub(crate) fn attach(&self, vm_interrupt: *const AtomicBool, thread: libc::pthread_t) {
+    pub(crate) fn attach(&self, slot: troupe_slot) {
         let mut state = lock(&self.state);
-        state.target = Some(Target { vm_interrupt, thread });
+        state.target = Some(Target {
+            vm_interrupt: slot.vm_interrupt.cast_const().cast::<AtomicBool>(),
+            killed: slot.killed.cast_const().cast::<AtomicBool>(),
+            thread: slot.thread as libc::pthread_t,
+        });
         Self::enter(&mut state, Activity::Idle);
     }
 
@@ -143,14 +167,24 @@ impl Shared {
     }
 
     /// A piece of work ended; the thread goes back to `activity`. A kill that was under way has done its work.
-    pub(crate) fn end(&self, activity: Activity, served: bool, memory: Option<usize>) -> Option<KillReason> {
+    pub(crate) fn end(
+        &self,
+        activity: Activity,
+        served: bool,
+        memory: Option<usize>,
+    ) -> Option<KillReason> {
+        let activity_is_idle = activity == Activity::Idle;
         let mut state = lock(&self.state);
         Self::enter(&mut state, activity);
         state.served += u64::from(served);
         state.memory = memory.unwrap_or(state.memory);
         state.next_kick = None;
+        if activity_is_idle {
+            state.on_drain = None;
+        }
         self.parker.forgive();
         self.asked.store(0, Ordering::SeqCst);
+        state.mark_killed(false);
         state.killed.take().map(|(reason, _)| reason)
     }
 
@@ -160,13 +194,22 @@ impl Shared {
 
     /// What the interrupt handler shall do. The wish for a backtrace is taken, a kill stays until it worked.
     pub(crate) fn asked(&self) -> u32 {
-        self.asked.fetch_and(!TROUPE_ASKED_BACKTRACE, Ordering::SeqCst)
+        self.asked
+            .fetch_and(!TROUPE_ASKED_BACKTRACE, Ordering::SeqCst)
     }
 
     pub(crate) fn answer_backtrace(&self, text: String) {
         if let Some(asker) = lock(&self.state).backtrace_to.take() {
             // The asker may have stopped waiting.
             let _ = asker.try_send(text);
+        }
+    }
+
+    /// What a drain does beside ending waits, until the run ends. Done at once when one is under way.
+    pub(crate) fn on_drain(&self, action: Option<Arc<dyn Fn() + Send + Sync>>) {
+        lock(&self.state).on_drain.clone_from(&action);
+        if self.parker.draining() {
+            action.inspect(|action| action());
         }
     }
 
@@ -190,6 +233,7 @@ impl Shared {
         };
         self.asked.fetch_or(bit, Ordering::SeqCst);
         state.killed.get_or_insert((reason, now));
+        state.mark_killed(true);
         state.next_kick = Some(now + KICK_AGAIN);
         self.kick(state);
     }
@@ -248,6 +292,8 @@ impl ThreadControl {
     /// Asks the thread to leave at the next safe point: between two requests or runs.
     pub fn drain(&self) {
         self.shared.parker.set_draining(true);
+        let action = lock(&self.shared.state).on_drain.clone();
+        action.inspect(|action| action());
     }
 
     /// Takes a [`drain`](Self::drain) back.
@@ -265,7 +311,9 @@ impl ThreadControl {
                 return None;
             }
             state.backtrace_to = Some(sender);
-            self.shared.asked.fetch_or(TROUPE_ASKED_BACKTRACE, Ordering::SeqCst);
+            self.shared
+                .asked
+                .fetch_or(TROUPE_ASKED_BACKTRACE, Ordering::SeqCst);
             if let Some(target) = &state.target {
                 // SAFETY: as in `kick`: the flag lives while `target` is set.
                 unsafe { (*target.vm_interrupt).store(true, Ordering::SeqCst) };

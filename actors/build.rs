@@ -1,6 +1,9 @@
 //! Links the executables of this crate as `sapi` says: they find libphp and export what PHP is to call instead of libc.
 
+#![allow(clippy::expect_used, reason = "a build script that cannot go on shall say why and fail")]
+
 fn main() {
-    let link_arg = std::env::var("DEP_TROUPE_SHIM_LINK_ARG").expect("troupe-sapi tells how to find libphp");
+    let link_arg =
+        std::env::var("DEP_TROUPE_SHIM_LINK_ARG").expect("troupe-sapi tells how to find libphp");
     println!("cargo:rustc-link-arg={link_arg}");
 }

@@ -1,5 +1,10 @@
 //! Compiles the C shim against the headers of the PHP that `php-sys` found, and tells how to link it.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a build script that cannot go on shall say why and fail"
+)]
+
 use std::env;
 
 /// What the shim defines in the place of the C library, for PHP and the libraries PHP uses. The dynamic linker

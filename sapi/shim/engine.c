@@ -110,9 +110,7 @@ const char *troupe_engine_start(const troupe_engine_config *config, const troupe
     }
     lock_ini(config->ini_locked);
     troupe_observe_errors();
-    troupe_environment_install();
     troupe_interrupt_install();
-    troupe_streams_install();
     return NULL;
 }
 

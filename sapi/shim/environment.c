@@ -118,7 +118,6 @@ static ZEND_FUNCTION(getenv)
     RETURN_FALSE;
 }
 
-/* Once, before any other PHP thread exists: their function tables share these entries. */
 void troupe_environment_install(void)
 {
     troupe_replace("putenv", ZEND_FN(putenv));

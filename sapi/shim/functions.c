@@ -20,7 +20,7 @@ zend_internal_function *troupe_internal_function(const char *name)
     return function && function->type == ZEND_INTERNAL_FUNCTION ? &function->internal_function : NULL;
 }
 
-/* Once, before any other PHP thread exists: their function tables share these entries. */
+/* From MINIT only: later every thread has a function table of its own. */
 void troupe_replace(const char *name, zif_handler handler)
 {
     zend_internal_function *function = troupe_internal_function(name);
@@ -248,6 +248,9 @@ static PHP_MINIT_FUNCTION(troupe)
     REGISTER_LONG_CONSTANT("FRANKENPHP_LOG_LEVEL_INFO", 0, CONST_CS | CONST_PERSISTENT);
     REGISTER_LONG_CONSTANT("FRANKENPHP_LOG_LEVEL_WARN", 4, CONST_CS | CONST_PERSISTENT);
     REGISTER_LONG_CONSTANT("FRANKENPHP_LOG_LEVEL_ERROR", 8, CONST_CS | CONST_PERSISTENT);
+    /* Here, where every extension's functions are registered and no thread has copied the table yet. */
+    troupe_environment_install();
+    troupe_streams_install();
     return SUCCESS;
 }
 

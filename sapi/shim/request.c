@@ -28,6 +28,8 @@ void troupe_request_unbind(void)
     SG(request_info).content_type = NULL;
     SG(request_info).content_length = 0;
     SG(request_info).cookie_data = NULL;
+    SG(request_info).argc = 0;
+    SG(request_info).argv = NULL;
 }
 
 bool troupe_run_request(troupe_thread *self)

@@ -14,6 +14,10 @@
 #include <ext/session/php_session.h>
 #include <ext/spl/spl_exceptions.h>
 
+/* The session handlers a script has set: an array of zvals in PHP 8.2 and 8.3, a struct of them later. */
+#define SESSION_HANDLERS (sizeof(PS(mod_user_names)) / sizeof(zval))
+#define SESSION_HANDLER(i) (((zval *)&PS(mod_user_names))[i])
+
 /* What the script had set up when it first waited for a request; every request starts from it. */
 struct troupe_kept {
     HashTable ini; /* name => value of every setting the script had changed */
@@ -23,7 +27,7 @@ struct troupe_kept {
     zval exception_handler;
     int exception_handlers;
     HashTable *shutdown_functions;
-    zval session_handlers[PS_NUM_APIS];
+    zval session_handlers[SESSION_HANDLERS];
     const ps_module *session_module;
     zval timezone;
     char directory[MAXPATHLEN];
@@ -78,8 +82,8 @@ static void keep(troupe_thread *self)
     kept->exception_handlers = zend_stack_count(&EG(user_exception_handlers));
     kept->shutdown_functions = BG(user_shutdown_function_names);
     BG(user_shutdown_function_names) = NULL;
-    for (int i = 0; i < PS_NUM_APIS; i++) {
-        ZVAL_COPY(&kept->session_handlers[i], &PS(mod_user_names).names[i]);
+    for (size_t i = 0; i < SESSION_HANDLERS; i++) {
+        ZVAL_COPY(&kept->session_handlers[i], &SESSION_HANDLER(i));
     }
     kept->session_module = PS(mod);
     timezone_get(&kept->timezone);
@@ -183,9 +187,9 @@ static void restore(struct troupe_kept *kept)
     }
     restore_handler(&EG(user_exception_handler), &kept->exception_handler, &EG(user_exception_handlers),
                     kept->exception_handlers);
-    for (int i = 0; i < PS_NUM_APIS; i++) {
-        zval_ptr_dtor(&PS(mod_user_names).names[i]);
-        ZVAL_COPY(&PS(mod_user_names).names[i], &kept->session_handlers[i]);
+    for (size_t i = 0; i < SESSION_HANDLERS; i++) {
+        zval_ptr_dtor(&SESSION_HANDLER(i));
+        ZVAL_COPY(&SESSION_HANDLER(i), &kept->session_handlers[i]);
     }
     PS(mod) = kept->session_module;
     restore_timezone(kept);
@@ -206,7 +210,7 @@ static void release_kept(troupe_thread *self)
         zend_hash_destroy(&kept->ini);
         zval_ptr_dtor(&kept->error_handler);
         zval_ptr_dtor(&kept->exception_handler);
-        for (int i = 0; i < PS_NUM_APIS; i++) {
+        for (size_t i = 0; i < SESSION_HANDLERS; i++) {
             zval_ptr_dtor(&kept->session_handlers[i]);
         }
         zval_ptr_dtor(&kept->timezone);
@@ -409,8 +413,12 @@ bool troupe_run_script(troupe_thread *self)
     bool background = run->kind == TROUPE_RUN_BACKGROUND_WORKER;
     bool begun = false;
 
+    char *argv[] = {(char *)run->script, (char *)run->name};
+
     troupe_request_unbind();
     SG(request_info).path_translated = (char *)run->script;
+    SG(request_info).argc = background ? 2 : 0;
+    SG(request_info).argv = background ? argv : NULL;
     SG(post_read) = 1;
     if (php_request_startup() == SUCCESS) {
         begun = true;
@@ -430,6 +438,7 @@ bool troupe_run_script(troupe_thread *self)
         release_kept(self);
     }
     php_request_shutdown(NULL);
+    self->seen_vars = NULL; /* went with the request's memory */
     troupe_request_unbind();
     troupe_environment_clear();
     return begun;

@@ -2,8 +2,10 @@
 
 use std::ffi::CString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::background::{BackgroundPort, Scope};
 use crate::request::Request;
 use crate::server_vars::ServerVars;
 use crate::wait::{KillReason, Wait};
@@ -27,6 +29,10 @@ pub struct WorkerScript {
     pub script: CString,
     /// What `$_SERVER` holds beside the worker's own entries.
     pub vars: ServerVars,
+    /// The background workers it may use.
+    pub scope: Option<Arc<dyn Scope>>,
+    /// Its own port, for a background worker.
+    pub background: Option<Arc<BackgroundPort>>,
 }
 
 /// What a thread does next.

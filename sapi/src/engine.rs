@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use crate::background::low_fd;
 use crate::callbacks::CALLBACKS;
 use crate::driver::Driver;
 use crate::thread::{self, PhpThread};
@@ -89,14 +90,24 @@ impl Engine {
             .name("php-engine".into())
             .stack_size(STACK)
             .spawn(move || live(&config, &started, &stopped));
-        let refused = |name: &str, source| EngineError::Thread { name: name.into(), source };
+        let refused = |name: &str, source| EngineError::Thread {
+            name: name.into(),
+            source,
+        };
         let thread = spawned.map_err(|source| refused("php-engine", source))?;
         let versions = result
             .recv()
             .unwrap_or_else(|_| Err("its start-up thread died".into()))
             .map_err(EngineError::Startup)?;
+        low_fd::reserve()
+            .map_err(|error| EngineError::Startup(format!("cannot open /dev/null: {error}")))?;
         let watchdog = Watchdog::start().map_err(|source| refused("watchdog", source))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread), watchdog, versions })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+            watchdog,
+            versions,
+        })
     }
 
     /// What is embedded.
@@ -110,8 +121,12 @@ impl Engine {
         name: &str,
         make_driver: impl FnOnce() -> Box<dyn Driver> + Send + 'static,
     ) -> Result<PhpThread, EngineError> {
-        thread::spawn(name, self.watchdog.clone(), make_driver)
-            .map_err(|source| EngineError::Thread { name: name.into(), source })
+        thread::spawn(name, self.watchdog.clone(), make_driver).map_err(|source| {
+            EngineError::Thread {
+                name: name.into(),
+                source,
+            }
+        })
     }
 
     /// Ends PHP, its extensions' shut-down included. Call it when every PHP thread has ended; with a thread
@@ -129,7 +144,10 @@ impl Engine {
 /// The engine thread: PHP wants to be ended by the thread that started it.
 fn live(config: &NativeConfig, started: &Sender<Result<Versions, String>>, stopped: &Receiver<()>) {
     let native = php_sys::troupe_engine_config {
-        php_ini: config.php_ini.as_ref().map_or(ptr::null(), |path| path.as_ptr()),
+        php_ini: config
+            .php_ini
+            .as_ref()
+            .map_or(ptr::null(), |path| path.as_ptr()),
         ini_defaults: config.defaults.as_ptr(),
         ini_entries: config.entries.as_ptr(),
         ini_locked: config.locked_names.as_ptr(),
@@ -139,7 +157,9 @@ fn live(config: &NativeConfig, started: &Sender<Result<Versions, String>>, stopp
     let failure = unsafe { php_sys::troupe_engine_start(&native, &CALLBACKS) };
     if !failure.is_null() {
         // SAFETY: the shim returns string literals.
-        let reason = unsafe { CStr::from_ptr(failure) }.to_string_lossy().into_owned();
+        let reason = unsafe { CStr::from_ptr(failure) }
+            .to_string_lossy()
+            .into_owned();
         let _ = started.send(Err(reason));
         return;
     }
@@ -157,9 +177,11 @@ fn versions() -> Versions {
         let count = php_sys::troupe_extensions(ptr::null_mut(), ptr::null_mut(), 0);
         let mut names: Vec<*const c_char> = vec![ptr::null(); count];
         let mut versions = names.clone();
-        let count = php_sys::troupe_extensions(names.as_mut_ptr(), versions.as_mut_ptr(), count).min(count);
-        let mut extensions: Vec<_> =
-            (0..count).map(|index| (text(names[index]), text(versions[index]))).collect();
+        let count =
+            php_sys::troupe_extensions(names.as_mut_ptr(), versions.as_mut_ptr(), count).min(count);
+        let mut extensions: Vec<_> = (0..count)
+            .map(|index| (text(names[index]), text(versions[index])))
+            .collect();
         extensions.sort_by_key(|(name, _)| name.to_lowercase());
         Versions {
             php: text(php_sys::troupe_php_version()),
@@ -176,7 +198,9 @@ unsafe fn text(text: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The configuration as the shim reads it.
@@ -189,8 +213,14 @@ struct NativeConfig {
 
 impl NativeConfig {
     fn new(config: &EngineConfig) -> Result<Self, EngineError> {
-        let bad = |name: &str| EngineError::BadSetting { name: name.to_owned() };
-        let all = config.defaults.iter().chain(&config.ini).chain(&config.locked);
+        let bad = |name: &str| EngineError::BadSetting {
+            name: name.to_owned(),
+        };
+        let all = config
+            .defaults
+            .iter()
+            .chain(&config.ini)
+            .chain(&config.locked);
         for (name, value) in all {
             let breaks = |text: &str| text.contains(['\n', '\r', '\0']);
             if name.is_empty() || name.contains('=') || breaks(name) || breaks(value) {
@@ -205,10 +235,17 @@ impl NativeConfig {
             }
         };
         let lines = |settings: &[(String, String)], quote: fn(&str) -> String| {
-            settings.iter().map(|(name, value)| format!("{name}={}\n", quote(value))).collect::<String>()
+            settings
+                .iter()
+                .map(|(name, value)| format!("{name}={}\n", quote(value)))
+                .collect::<String>()
         };
         let entries = lines(&config.ini, quoted) + &lines(&config.locked, quoted);
-        let locked: String = config.locked.iter().map(|(name, _)| format!("{name}\n")).collect();
+        let locked: String = config
+            .locked
+            .iter()
+            .map(|(name, _)| format!("{name}\n"))
+            .collect();
         let c_text = |text: String| CString::new(text).map_err(|_| bad("ini"));
         Ok(Self {
             php_ini,
@@ -244,8 +281,12 @@ mod tests {
 
     #[test]
     fn a_setting_that_would_smuggle_a_second_line_in_is_refused() {
-        let config =
-            EngineConfig { ini: vec![("a".into(), "1\nauto_prepend_file=x".into())], ..EngineConfig::default() };
-        assert!(matches!(NativeConfig::new(&config), Err(EngineError::BadSetting { name }) if name == "a"));
+        let config = EngineConfig {
+            ini: vec![("a".into(), "1\nauto_prepend_file=x".into())],
+            ..EngineConfig::default()
+        };
+        assert!(
+            matches!(NativeConfig::new(&config), Err(EngineError::BadSetting { name }) if name == "a")
+        );
     }
 }

@@ -29,16 +29,21 @@ mod wait;
 mod watchdog;
 
 pub use background::{
-    BackgroundPort, Line, Place, Scope, ScopeError, Signal, Stopper, TaskClosed, TaskObserver, TaskOffer, TaskOutcome,
-    TaskQueue, TaskSender, TaskWorker, UPDATES, Unavailable, Value, Vars, task,
+    BackgroundPort, Line, Place, Scope, ScopeError, Signal, Stopper, TaskClosed, TaskObserver,
+    TaskOffer, TaskOutcome, TaskQueue, TaskSender, TaskWorker, UPDATES, Unavailable, Value, Vars,
+    task,
 };
 pub use body::{BodyError, BodyReader, BodyWriter, body_port};
 pub use control::{Activity, Status, ThreadControl};
-pub use driver::{Driver, Failure, RequestEnd, Run, ScriptEnd, ScriptExit, WorkerKind, WorkerScript};
+pub use driver::{
+    Driver, Failure, RequestEnd, Run, ScriptEnd, ScriptExit, WorkerKind, WorkerScript,
+};
 pub use engine::{Engine, EngineConfig, EngineError, Versions};
 pub use queue::{JobQueue, PushError, Seat};
 pub use request::{Request, RequestBody};
-pub use response::{ClientLeft, Head, Outcome, Part, ResponseReader, ResponseWriter, Withdrawal, response_port};
+pub use response::{
+    ClientLeft, Head, Outcome, Part, ResponseReader, ResponseWriter, Withdrawal, response_port,
+};
 pub use server_vars::ServerVars;
 pub use thread::PhpThread;
 pub use wait::{Heed, Interrupted, KillReason, Wait};

@@ -3,10 +3,12 @@
 //! `web` builds it on an I/O thread; the thread that takes it from the pool's queue owns it from then on.
 
 use std::ffi::CString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::background::Scope;
 use crate::body::BodyReader;
 use crate::response::ResponseWriter;
 use crate::server_vars::ServerVars;
@@ -47,6 +49,8 @@ pub struct Request {
     pub protocol: u32,
     /// What `$_SERVER` holds.
     pub vars: ServerVars,
+    /// The background workers its script may use; a worker script uses its own instead.
+    pub scope: Option<Arc<dyn Scope>>,
     /// The body.
     pub body: RequestBody,
     /// Where the answer goes.

@@ -23,13 +23,19 @@ pub struct ServerVars {
 impl ServerVars {
     /// Room for a usual request.
     pub fn new() -> Self {
-        Self { bytes: Vec::with_capacity(2048), entries: Vec::with_capacity(48) }
+        Self {
+            bytes: Vec::with_capacity(2048),
+            entries: Vec::with_capacity(48),
+        }
     }
 
     /// Adds an entry. One that would not fit the 32-bit layout is left out; header and URI limits are far
     /// below that.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
-        self.push_with(|bytes| bytes.extend_from_slice(name.as_bytes()), value.as_ref());
+        self.push_with(
+            |bytes| bytes.extend_from_slice(name.as_bytes()),
+            value.as_ref(),
+        );
     }
 
     /// Adds a request header as `HTTP_*`.
@@ -38,7 +44,9 @@ impl ServerVars {
     /// underscore or another character outside letters, digits and dashes, which would be confused with the
     /// dashed name that the server checked.
     pub fn push_header(&mut self, name: &str, value: impl AsRef<[u8]>) {
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !plain || name.eq_ignore_ascii_case("proxy") {
             return;
         }
@@ -64,7 +72,12 @@ impl ServerVars {
             u32::try_from(value.len()),
         );
         if let (Ok(name), Ok(name_len), Ok(value), Ok(value_len)) = offsets {
-            self.entries.push(Entry { name, name_len, value, value_len });
+            self.entries.push(Entry {
+                name,
+                name_len,
+                value,
+                value_len,
+            });
         } else {
             self.bytes.truncate(start);
         }
@@ -80,8 +93,11 @@ impl ServerVars {
 
     /// The entries as text, for logs and tests.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let slice = |start: u32, len: u32| &self.bytes[start as usize..start as usize + len as usize];
-        self.entries.iter().map(move |e| (slice(e.name, e.name_len), slice(e.value, e.value_len)))
+        let slice =
+            |start: u32, len: u32| &self.bytes[start as usize..start as usize + len as usize];
+        self.entries
+            .iter()
+            .map(move |e| (slice(e.name, e.name_len), slice(e.value, e.value_len)))
     }
 }
 
@@ -91,7 +107,9 @@ mod tests {
 
     fn listed(vars: &ServerVars) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        vars.iter().map(|(name, value)| (text(name), text(value))).collect()
+        vars.iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect()
     }
 
     #[test]
@@ -100,7 +118,10 @@ mod tests {
         vars.push("REQUEST_METHOD", "GET");
         vars.push_header("accept-Language", "de");
         let expected = [("REQUEST_METHOD", "GET"), ("HTTP_ACCEPT_LANGUAGE", "de")];
-        assert_eq!(listed(&vars), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert_eq!(
+            listed(&vars),
+            expected.map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::background::calls::Backstage;
 use crate::control::{Activity, Shared, ThreadControl};
 use crate::driver::{Driver, Run, WorkerScript};
 use crate::engine::STACK;
@@ -47,6 +48,7 @@ pub(crate) struct Local {
     /// The worker script that runs; keeps alive what the shim reads of it.
     pub(crate) script: Option<WorkerScript>,
     pub(crate) request: Option<Current>,
+    pub(crate) backstage: Backstage,
     pub(crate) run_started: Instant,
     pub(crate) ready: bool,
     /// What a script without a client has printed, up to the last line break.
@@ -88,9 +90,15 @@ impl Local {
         if !response.begin() {
             return false;
         }
+        if self.script.is_none() {
+            self.backstage.scope = request.scope;
+        }
         let text = |c_text: &CString| c_text.to_string_lossy().into_owned();
-        let activity =
-            Activity::Request { id: request.id, method: text(&request.method), uri: text(&request.uri) };
+        let activity = Activity::Request {
+            id: request.id,
+            method: text(&request.method),
+            uri: text(&request.uri),
+        };
         self.shared.begin(activity, request.deadline);
         self.request = Some(Current {
             id: request.id,
@@ -130,7 +138,9 @@ impl Local {
         loop {
             match self.driver.next_run(&self.wait) {
                 None => return false,
-                Some(Run::Script(script)) => {
+                Some(Run::Script(mut script)) => {
+                    self.backstage.scope = script.scope.take();
+                    self.backstage.own = script.background.take();
                     self.shared.begin(Activity::Script, None);
                     self.script = Some(script);
                     self.run_started = Instant::now();
@@ -145,6 +155,24 @@ impl Local {
                 }
             }
         }
+    }
+
+    /// A background worker became ready: it takes its place at its port, and a drain reaches it there.
+    pub(crate) fn take_place(&mut self) {
+        if let Some(own) = &self.backstage.own {
+            let place = own.tasks.place();
+            let stopper = place.stopper();
+            self.shared.on_drain(Some(Arc::new(move || stopper.stop())));
+            self.backstage.place = Some(place);
+        }
+    }
+
+    /// Who is asking, for reports: the request's URI or the worker's name.
+    pub(crate) fn who(&self) -> String {
+        let request = self.request.as_ref().map(|current| &current.held.uri);
+        let name = request.or(self.script.as_ref().map(|script| &script.name));
+        name.map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     /// Asks the driver for the next request whose client is still there.
@@ -168,7 +196,12 @@ pub(crate) fn spawn(
         let wait = Wait::for_this_thread();
         let shared = Arc::new(Shared::new(wait.parker(), watchdog.clone()));
         watchdog.watch(&shared);
-        if sender.send(ThreadControl { shared: shared.clone() }).is_err() {
+        if sender
+            .send(ThreadControl {
+                shared: shared.clone(),
+            })
+            .is_err()
+        {
             return;
         }
         let mut local = Local {
@@ -177,6 +210,7 @@ pub(crate) fn spawn(
             shared,
             script: None,
             request: None,
+            backstage: Backstage::default(),
             run_started: Instant::now(),
             ready: false,
             stray: Vec::new(),
@@ -186,9 +220,14 @@ pub(crate) fn spawn(
         // shim's jumps end inside `troupe_thread_main`.
         unsafe { php_sys::troupe_thread_main((&raw mut local).cast::<c_void>()) };
     };
-    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body)?;
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK)
+        .spawn(body)?;
     match receiver.recv() {
         Ok(control) => Ok(PhpThread { control, thread }),
-        Err(_) => Err(std::io::Error::other("the thread died before it could be reached")),
+        Err(_) => Err(std::io::Error::other(
+            "the thread died before it could be reached",
+        )),
     }
 }

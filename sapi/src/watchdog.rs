@@ -32,7 +32,9 @@ impl Watchdog {
             changed: Condvar::new(),
         });
         let this = watchdog.clone();
-        std::thread::Builder::new().name("watchdog".into()).spawn(move || this.run())?;
+        std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn(move || this.run())?;
         Ok(watchdog)
     }
 
@@ -54,7 +56,10 @@ impl Watchdog {
     }
 
     pub(crate) fn stop(&self) {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
+        self.threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stopping = true;
         self.changed.notify_one();
     }
 
@@ -70,7 +75,11 @@ impl Watchdog {
                 // First the mark, then the look: a deadline armed during the look lowers the mark again or is
                 // seen by the look.
                 self.next.store(u64::MAX, Ordering::SeqCst);
-                let due = threads.watched.iter().filter_map(|thread| thread.upgrade()?.tend(now)).min();
+                let due = threads
+                    .watched
+                    .iter()
+                    .filter_map(|thread| thread.upgrade()?.tend(now))
+                    .min();
                 if let Some(due) = due {
                     self.next.fetch_min(self.nanos(due), Ordering::SeqCst);
                 }

@@ -2,7 +2,11 @@
 //!
 //! Nothing but bindgen's output: macros, inline functions and `zend_try` live in the shim.
 
-#![allow(non_camel_case_types, non_upper_case_globals, clippy::undocumented_unsafe_blocks)]
+#![allow(
+    non_camel_case_types,
+    non_upper_case_globals,
+    clippy::undocumented_unsafe_blocks
+)]
 
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 

@@ -4,6 +4,7 @@
 //! `actors` makes it and decides when the worker is unavailable; data passes here, between two PHP threads.
 
 mod bell;
+pub(crate) mod calls;
 pub(crate) mod low_fd;
 mod task;
 mod task_queue;

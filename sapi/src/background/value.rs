@@ -22,6 +22,11 @@ impl Value {
         NonNull::new(value).map(Self)
     }
 
+    /// Gives the value away, to `troupe_value_free` in the end.
+    pub(crate) fn into_raw(self) -> *mut troupe_value {
+        std::mem::ManuallyDrop::new(self).0.as_ptr()
+    }
+
     pub(crate) fn as_ptr(&self) -> *const troupe_value {
         self.0.as_ptr()
     }

@@ -1,0 +1,333 @@
+/* The functions of background workers and tasks, as scripts see them. */
+#include "shim.h"
+
+#include <ext/spl/spl_exceptions.h>
+
+/* Seconds as a script gives them; negative ones were refused before. */
+int64_t troupe_nanoseconds(double seconds)
+{
+    return seconds >= 9e9 ? TROUPE_FOR_EVER : (int64_t)(seconds * 1e9);
+}
+
+/* Throws what a failed answer says. One that is ending throws nothing: the interrupt that follows ends it. */
+void troupe_throw(const troupe_answer *answer)
+{
+    zend_object *exception;
+
+    if (answer->result != TROUPE_FAILED) {
+        return;
+    }
+    zend_string *message = zend_string_init(answer->message.ptr, answer->message.len, 0);
+    zend_string *cause = answer->cause.len ? zend_string_init(answer->cause.ptr, answer->cause.len, 0) : NULL;
+    exception = zend_throw_exception(spl_ce_RuntimeException, ZSTR_VAL(message), 0);
+    if (cause) {
+        zval previous, text;
+        object_init_ex(&previous, spl_ce_RuntimeException);
+        ZVAL_STR_COPY(&text, cause);
+        zend_update_property_ex(zend_ce_exception, Z_OBJ(previous), ZSTR_KNOWN(ZEND_STR_MESSAGE), &text);
+        zval_ptr_dtor(&text);
+        zend_exception_set_previous(exception, Z_OBJ(previous));
+        zend_string_release(cause);
+    }
+    zend_string_release(message);
+}
+
+static bool in_background_worker(const char *function)
+{
+    if (troupe_self && troupe_self->run->kind == TROUPE_RUN_BACKGROUND_WORKER) {
+        return true;
+    }
+    zend_throw_exception_ex(spl_ce_RuntimeException, 0, "%s() can only be called in a background worker", function);
+    return false;
+}
+
+static bool good_timeout(double timeout, uint32_t argument)
+{
+    if (timeout >= 0) {
+        return true;
+    }
+    zend_argument_value_error(argument, "must be greater than or equal to 0");
+    return false;
+}
+
+static bool on_our_thread(void)
+{
+    if (troupe_self) {
+        return true;
+    }
+    zend_throw_exception(spl_ce_RuntimeException, "background workers are not available during preloading", 0);
+    return false;
+}
+
+ZEND_FUNCTION(frankenphp_worker_set_vars)
+{
+    zval *vars;
+    const troupe_value *published;
+    troupe_answer answer;
+
+    ZEND_PARSE_PARAMETERS_START(1, 1)
+        Z_PARAM_ARRAY(vars)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (!in_background_worker("frankenphp_worker_set_vars") || !troupe_value_check(vars, 1)) {
+        RETURN_THROWS();
+    }
+    troupe_ready();
+    published = troupe_rust->published(troupe_self->rust);
+    if (published && troupe_value_equals(published, vars)) {
+        return;
+    }
+    answer = troupe_rust->set_vars(troupe_self->rust, troupe_value_copy(vars));
+    troupe_throw(&answer);
+}
+
+typedef struct seen {
+    const troupe_value *value;
+    zval copy;
+} seen;
+
+static void forget_seen(zval *entry)
+{
+    seen *seen = Z_PTR_P(entry);
+    zval_ptr_dtor(&seen->copy);
+    efree(seen);
+}
+
+/* Classic mode uses the snapshot in place: it is pinned until the request has been shut down. A worker script
+ * may keep what it is given for ever, so it gets a copy, one for each snapshot. */
+static bool hand_out(zval *to, zend_string *name, const troupe_value *value)
+{
+    troupe_thread *self = troupe_self;
+    seen *entry;
+
+    if (self->run->kind == TROUPE_RUN_REQUEST) {
+        return troupe_value_use(to, value);
+    }
+    if (!self->seen_vars) {
+        ALLOC_HASHTABLE(self->seen_vars);
+        zend_hash_init(self->seen_vars, 8, NULL, forget_seen, 0);
+    }
+    entry = zend_hash_find_ptr(self->seen_vars, name);
+    if (!entry || entry->value != value) {
+        zval copy;
+        zend_hash_del(self->seen_vars, name);
+        if (!troupe_value_restore(&copy, value)) {
+            return false;
+        }
+        entry = emalloc(sizeof(*entry));
+        entry->value = value;
+        ZVAL_COPY_VALUE(&entry->copy, &copy);
+        zend_hash_add_new_ptr(self->seen_vars, name, entry);
+    }
+    ZVAL_COPY(to, &entry->copy);
+    return true;
+}
+
+static bool good_names(HashTable *list, zend_string *one)
+{
+    zval *name;
+
+    if (!list) {
+        if (ZSTR_LEN(one) == 0) {
+            zend_argument_value_error(1, "must not be empty");
+            return false;
+        }
+        return true;
+    }
+    if (zend_hash_num_elements(list) == 0) {
+        zend_argument_value_error(1, "must name at least one worker");
+        return false;
+    }
+    ZEND_HASH_FOREACH_VAL(list, name) {
+        ZVAL_DEREF(name);
+        if (Z_TYPE_P(name) != IS_STRING) {
+            zend_argument_type_error(1, "must be a list of strings, %s in it", zend_zval_type_name(name));
+            return false;
+        }
+        if (Z_STRLEN_P(name) == 0) {
+            zend_argument_value_error(1, "must not have an empty name in it");
+            return false;
+        }
+    } ZEND_HASH_FOREACH_END();
+    return true;
+}
+
+ZEND_FUNCTION(frankenphp_worker_get_vars)
+{
+    zend_string *one = NULL;
+    HashTable *list = NULL;
+    double timeout = 30.0;
+
+    ZEND_PARSE_PARAMETERS_START(1, 2)
+        Z_PARAM_ARRAY_HT_OR_STR(list, one)
+        Z_PARAM_OPTIONAL
+        Z_PARAM_DOUBLE(timeout)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (!good_names(list, one) || !good_timeout(timeout, 2) || !on_our_thread()) {
+        RETURN_THROWS();
+    }
+    uint32_t count = list ? zend_hash_num_elements(list) : 1, at = 0;
+    troupe_bytes *names = safe_emalloc(count, sizeof(*names), 0);
+    const troupe_value **values = safe_emalloc(count, sizeof(*values), 0);
+    zval *name;
+    if (list) {
+        ZEND_HASH_FOREACH_VAL(list, name) {
+            ZVAL_DEREF(name);
+            names[at++] = troupe_text(Z_STR_P(name));
+        } ZEND_HASH_FOREACH_END();
+    } else {
+        names[at++] = troupe_text(one);
+    }
+    troupe_answer answer = troupe_rust->get_vars(troupe_self->rust, names, count, troupe_nanoseconds(timeout), values);
+    if (answer.result != TROUPE_OK) {
+        troupe_throw(&answer);
+        RETVAL_EMPTY_ARRAY();
+    } else if (!list) {
+        hand_out(return_value, one, values[0]);
+    } else {
+        array_init_size(return_value, count);
+        at = 0;
+        ZEND_HASH_FOREACH_VAL(list, name) {
+            zval vars;
+            ZVAL_DEREF(name);
+            if (!hand_out(&vars, Z_STR_P(name), values[at++])) {
+                break;
+            }
+            zend_symtable_update(Z_ARRVAL_P(return_value), Z_STR_P(name), &vars);
+        } ZEND_HASH_FOREACH_END();
+    }
+    efree(names);
+    efree(values);
+}
+
+ZEND_FUNCTION(frankenphp_worker_get_signaling_stream)
+{
+    ZEND_PARSE_PARAMETERS_NONE();
+
+    if (!in_background_worker("frankenphp_worker_get_signaling_stream")) {
+        RETURN_THROWS();
+    }
+    troupe_ready();
+    troupe_stream_open(return_value, TROUPE_SIGNALS, NULL);
+}
+
+ZEND_FUNCTION(frankenphp_worker_task_send)
+{
+    zend_string *name;
+    zval *payload;
+    double timeout = 30.0;
+    void *task;
+    troupe_answer answer;
+
+    ZEND_PARSE_PARAMETERS_START(2, 3)
+        Z_PARAM_STR(name)
+        Z_PARAM_ARRAY(payload)
+        Z_PARAM_OPTIONAL
+        Z_PARAM_DOUBLE(timeout)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (ZSTR_LEN(name) == 0) {
+        zend_argument_value_error(1, "must not be empty");
+        RETURN_THROWS();
+    }
+    if (!troupe_value_check(payload, 2) || !good_timeout(timeout, 3) || !on_our_thread()) {
+        RETURN_THROWS();
+    }
+    answer = troupe_rust->send_task(troupe_self->rust, troupe_text(name), troupe_value_copy(payload),
+                                    troupe_nanoseconds(timeout), &task);
+    if (answer.result != TROUPE_OK) {
+        troupe_throw(&answer);
+        return;
+    }
+    troupe_stream_open(return_value, TROUPE_SENT_TASK, task);
+}
+
+/* Takes over `value`. */
+static bool restore(zval *to, troupe_value *value)
+{
+    bool whole = troupe_value_restore(to, value);
+    troupe_value_free(value);
+    return whole;
+}
+
+ZEND_FUNCTION(frankenphp_worker_task_read)
+{
+    zval *resource;
+    troupe_stream *stream;
+    troupe_value *update;
+    troupe_answer answer;
+    int64_t wait;
+
+    ZEND_PARSE_PARAMETERS_START(1, 1)
+        Z_PARAM_ZVAL(resource)
+    ZEND_PARSE_PARAMETERS_END();
+
+    stream = troupe_stream_of(resource, TROUPE_SENT_TASK, 1);
+    if (!stream) {
+        RETURN_THROWS();
+    }
+    wait = stream->blocking ? stream->timeout : TROUPE_NO_WAIT;
+    stream->timed_out = false;
+    answer = troupe_rust->read_task(troupe_self->rust, stream->task, wait, &update);
+    switch (answer.result) {
+    case TROUPE_OK:
+        restore(return_value, update);
+        return;
+    case TROUPE_NOTHING:
+        RETURN_NULL();
+    default:
+        stream->timed_out = stream->blocking && wait >= 0;
+        troupe_throw(&answer);
+    }
+}
+
+ZEND_FUNCTION(frankenphp_worker_task_receive)
+{
+    troupe_value *payload;
+    void *task;
+    troupe_answer answer;
+    zval stream, value;
+
+    ZEND_PARSE_PARAMETERS_NONE();
+
+    if (!in_background_worker("frankenphp_worker_task_receive")) {
+        RETURN_THROWS();
+    }
+    troupe_ready();
+    answer = troupe_rust->receive_task(troupe_self->rust, &payload, &task);
+    if (answer.result != TROUPE_OK) {
+        troupe_throw(&answer);
+        return;
+    }
+    troupe_stream_open(&stream, TROUPE_RECEIVED_TASK, task);
+    if (!restore(&value, payload)) {
+        zval_ptr_dtor(&stream);
+        RETURN_THROWS();
+    }
+    array_init_size(return_value, 2);
+    add_next_index_zval(return_value, &stream);
+    add_next_index_zval(return_value, &value);
+}
+
+ZEND_FUNCTION(frankenphp_worker_task_update)
+{
+    zval *resource, *data;
+    troupe_stream *stream;
+    troupe_answer answer;
+
+    ZEND_PARSE_PARAMETERS_START(2, 2)
+        Z_PARAM_ZVAL(resource)
+        Z_PARAM_ARRAY(data)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (!in_background_worker("frankenphp_worker_task_update")) {
+        RETURN_THROWS();
+    }
+    stream = troupe_stream_of(resource, TROUPE_RECEIVED_TASK, 1);
+    if (!stream || !troupe_value_check(data, 2)) {
+        RETURN_THROWS();
+    }
+    answer = troupe_rust->update_task(troupe_self->rust, stream->task, troupe_value_copy(data));
+    troupe_throw(&answer);
+}

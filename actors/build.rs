@@ -1,6 +1,9 @@
 //! Links the executables of this crate as `sapi` says: they find libphp and export what PHP is to call instead of libc.
 
-#![allow(clippy::expect_used, reason = "a build script that cannot go on shall say why and fail")]
+#![allow(
+    clippy::expect_used,
+    reason = "a build script that cannot go on shall say why and fail"
+)]
 
 fn main() {
     let link_arg =

@@ -58,6 +58,16 @@ impl NodeId {
         Self(text.into())
     }
 
+    /// True when `other` is an ancestor.
+    pub fn is_below(&self, other: &NodeId) -> bool {
+        let root = Self::root();
+        (*other == root && *self != root)
+            || self
+                .0
+                .strip_prefix(&*other.0)
+                .is_some_and(|rest| rest.starts_with(':'))
+    }
+
     /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -111,6 +121,15 @@ mod tests {
             id.as_str(),
             "site:..~2fa~20b~252F~3ac:http:~c3~a4~7e~2f~3f~23"
         );
+    }
+
+    #[test]
+    fn ancestors_are_known_by_whole_segments() {
+        let site = NodeId::site("shop");
+        assert!(site.http_pool("api").worker(1).is_below(&site));
+        assert!(!NodeId::site("shop2").is_below(&site));
+        assert!(!site.is_below(&site));
+        assert!(site.is_below(&NodeId::root()) && !NodeId::root().is_below(&NodeId::root()));
     }
 
     #[test]

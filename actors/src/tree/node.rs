@@ -61,8 +61,6 @@ pub enum State {
     Waiting,
     /// Ended, and does not come back by itself.
     Stopped,
-    /// Its thread could not be ended and was given up.
-    WrittenOff,
 }
 
 impl State {
@@ -74,7 +72,6 @@ impl State {
             Self::Draining => "draining",
             Self::Waiting => "waiting",
             Self::Stopped => "stopped",
-            Self::WrittenOff => "written off",
         }
     }
 }

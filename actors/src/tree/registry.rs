@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 
 use super::id::NodeId;
 use super::node::{Facts, Failures, Kind, Live, Node, State};
+use crate::supervision::Window;
 
 /// Changes a slow listener may fall behind before it misses some.
 const FEED_CAPACITY: usize = 256;
@@ -243,6 +244,20 @@ impl Entry {
     /// Moves to another state of life.
     pub fn state(&self, state: State) {
         self.update(|facts| facts.state = state);
+    }
+
+    /// Counts an exit of a child; exits are too frequent to tell listeners about twice.
+    pub(crate) fn count_exit(&self, reason: &'static str) {
+        if let Some(known) = self.mine(&mut self.tree.known()) {
+            *known.facts.exits.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Notes a supervisor's window; told with the next change, which the failure itself brings about.
+    pub(crate) fn note_failures(&self, failures: &Window) {
+        if let Some(known) = self.mine(&mut self.tree.known()) {
+            known.facts.failures = Some(failures.clone());
+        }
     }
 
     /// Says where to read what changes with every request.

@@ -1,0 +1,218 @@
+//! The root and the sites: supervisors of supervisors. What tells them apart is data: whom they have for
+//! children, by which policy, and whether anybody is above them.
+
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use tokio::sync::watch;
+
+use super::brood::{Brood, Ending, Heard, Offspring};
+use super::kin::{Order, Said, Word, Words};
+use super::steer::{Action, Reply, Steer, SteerError};
+use crate::supervision::{Cause, ChildId, Detail, Exit, Leave, Phase};
+
+/// Whom a branch answers to.
+pub enum Above {
+    /// A parent.
+    Parent(Words),
+    /// Nobody: the root leaves its ending where the server waits for it.
+    Nobody(watch::Sender<Option<Ending>>),
+}
+
+/// A supervisor of supervisors.
+pub struct Branch {
+    brood: Brood,
+    above: Above,
+    /// Those who wait for a child to be ready again.
+    waiting: Vec<(ChildId, Reply)>,
+    timer: Option<SpawnHandle>,
+}
+
+/// Asks the root to end everything.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown {
+    /// Everybody's grace taken together.
+    pub grace: Duration,
+}
+
+impl Branch {
+    pub fn new(mut brood: Brood, above: Above, children: Vec<Offspring>) -> Self {
+        for offspring in children {
+            brood.add(offspring);
+        }
+        Self {
+            brood,
+            above,
+            waiting: Vec::new(),
+            timer: None,
+        }
+    }
+
+    /// Carries out what was decided and sees when to look again.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        if let Some(ending) = self.brood.settle() {
+            self.end(ending);
+            ctx.stop();
+            return;
+        }
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = self.brood.wake_at().map(|at| {
+            let wait = at.saturating_duration_since(std::time::Instant::now());
+            ctx.run_later(wait, |branch, ctx| {
+                branch.timer = None;
+                branch.brood.tick();
+                branch.settle(ctx);
+            })
+        });
+    }
+
+    fn stop(&mut self, within: Option<Duration>) {
+        // Dropped, they are answered that the node went away.
+        self.waiting.clear();
+        self.brood.stop(within);
+    }
+
+    fn end(&mut self, ending: Ending) {
+        match &self.above {
+            Above::Nobody(end) => {
+                end.send_replace(Some(ending));
+            }
+            Above::Parent(words) => {
+                let (cause, detail) = match ending {
+                    Ending::Stopped => (Cause::Recycled, Detail::reason("stopped")),
+                    Ending::Escalated(detail) => (Cause::Escalated, detail),
+                };
+                words.say(Said::Exited {
+                    exit: Exit {
+                        cause,
+                        was_ready: true,
+                        served: 0,
+                        detail,
+                    },
+                    over: true,
+                });
+            }
+        }
+    }
+
+    fn answer(&mut self, child: ChildId, result: &Result<(), SteerError>) {
+        let (answered, waiting): (Vec<_>, Vec<_>) = self
+            .waiting
+            .drain(..)
+            .partition(|(waits_for, _)| *waits_for == child);
+        self.waiting = waiting;
+        for (_, reply) in answered {
+            // Whoever asked may no longer wait.
+            let _ = reply.send(result.clone());
+        }
+    }
+
+    fn act(&mut self, steer: Steer) {
+        let Some(child) = self.brood.find(&steer.target) else {
+            match self.brood.ancestor_of(&steer.target) {
+                Some(ancestor) => self.brood.steer(ancestor, steer),
+                None => {
+                    let error = SteerError::NotFound(steer.target);
+                    // Whoever asked may no longer wait.
+                    let _ = steer.reply.send(Err(error));
+                }
+            }
+            return;
+        };
+        let runs = matches!(
+            self.brood.phase(child),
+            Phase::Starting { .. } | Phase::Up { .. }
+        );
+        match steer.action {
+            Action::Restart | Action::Kill if runs => self.brood.steer(child, steer),
+            Action::Restart => {
+                self.waiting.push((child, steer.reply));
+                self.brood.restart_child(child);
+            }
+            Action::Drain => {
+                self.brood.stop_child(child);
+                let _ = steer.reply.send(Ok(()));
+            }
+            // What does not run has nothing to end.
+            Action::Kill => {
+                let _ = steer.reply.send(Ok(()));
+            }
+        }
+    }
+}
+
+impl Actor for Branch {
+    type Context = Context<Self>;
+}
+
+impl Handler<Order> for Branch {
+    type Result = ();
+
+    fn handle(&mut self, order: Order, ctx: &mut Context<Self>) {
+        match order {
+            Order::Start => {
+                self.brood.start();
+                // Its children's readiness is theirs: nobody waits for a site whose script can't boot.
+                if let Above::Parent(words) = &self.above {
+                    words.say(Said::Ready);
+                }
+            }
+            // The children's own graces count; when this branch's is over it is forced.
+            Order::Leave(Leave::ForNow | Leave::ForGood) => self.stop(None),
+            Order::Force | Order::Orphaned => self.stop(Some(Duration::ZERO)),
+        }
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Shutdown> for Branch {
+    type Result = ();
+
+    fn handle(&mut self, shutdown: Shutdown, ctx: &mut Context<Self>) {
+        self.stop(Some(shutdown.grace));
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Word> for Branch {
+    type Result = ();
+
+    fn handle(&mut self, word: Word, ctx: &mut Context<Self>) {
+        match self.brood.hear(word) {
+            Heard::Ready(child) => self.answer(child, &Ok(())),
+            Heard::FailedBoot(child, detail) => {
+                if let Some(node) = self.brood.id_of(child).cloned() {
+                    tracing::warn!(%node, why = %detail, "is down; it will be tried again");
+                    let reason = detail.to_string();
+                    let halted = SteerError::Halted {
+                        node,
+                        reason,
+                        left: 0,
+                    };
+                    self.answer(child, &Err(halted));
+                }
+            }
+            Heard::Other => {}
+        }
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Steer> for Branch {
+    type Result = ();
+
+    fn handle(&mut self, steer: Steer, ctx: &mut Context<Self>) {
+        if steer.target == *self.brood.entry().id() {
+            let nodes = self.brood.ids();
+            let mut inner = Vec::with_capacity(nodes.len());
+            steer.spread(nodes, |steer| inner.push(steer));
+            inner.into_iter().for_each(|steer| self.act(steer));
+        } else {
+            self.act(steer);
+        }
+        self.settle(ctx);
+    }
+}

@@ -1,0 +1,56 @@
+//! What the actors need of PHP threads, as traits: the engine in production, plain threads in tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use troupe_sapi::{Driver, Engine, KillReason, Status, ThreadControl};
+
+/// Where PHP threads come from.
+pub trait Spawn: Send + Sync + 'static {
+    /// Starts a thread that `driver` drives; it is dropped on that thread when the thread ends.
+    fn spawn(&self, name: &str, driver: Box<dyn Driver>) -> Result<Spawned, String>;
+}
+
+/// A thread that was started.
+pub struct Spawned {
+    /// A look at it and a hold of it.
+    pub control: Arc<dyn Control>,
+    /// Waits for its end. Called when the driver has been dropped, so the wait is short.
+    pub join: Box<dyn FnOnce() + Send>,
+}
+
+/// A hold of a PHP thread.
+pub trait Control: Send + Sync {
+    /// A look at the thread now.
+    fn status(&self) -> Status;
+    /// Ends what it runs; false when it ran nothing.
+    fn kill(&self, reason: KillReason) -> bool;
+    /// The PHP stack of what it runs. Blocks for `timeout` at most.
+    fn backtrace(&self, timeout: Duration) -> Option<String>;
+}
+
+impl Spawn for Engine {
+    fn spawn(&self, name: &str, driver: Box<dyn Driver>) -> Result<Spawned, String> {
+        let thread = self
+            .spawn_thread(name, move || driver)
+            .map_err(|error| error.to_string())?;
+        Ok(Spawned {
+            control: Arc::new(thread.control()),
+            join: Box::new(move || thread.join()),
+        })
+    }
+}
+
+impl Control for ThreadControl {
+    fn status(&self) -> Status {
+        self.status()
+    }
+
+    fn kill(&self, reason: KillReason) -> bool {
+        self.kill(reason, None)
+    }
+
+    fn backtrace(&self, timeout: Duration) -> Option<String> {
+        self.backtrace(timeout)
+    }
+}

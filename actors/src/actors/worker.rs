@@ -1,0 +1,355 @@
+//! One PHP thread's owner: an HTTP worker, or a thread of the classic pool. What tells them apart is data, in
+//! the pool's spec.
+//!
+//! The worker starts the thread, passes on its parent's orders, ends it by force, and gives it up when even
+//! that does not help. It is an actor on an ordinary arbiter, so it answers while its thread is stuck.
+//!
+//! ```text
+//!              Start                    Ready
+//!    idle ───────────────► booting ───────────────► ready
+//!     ▲                       │ Ended                 │ Relaunched: booting again
+//!     └───────────────────────┴───────────────────────┘ Ended
+//!                                    Gone, or written off ───► the actor ends
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use troupe_sapi::{Activity, KillReason};
+
+use super::driver::{HttpDriver, Post, Report, ThreadOrder, Ticket};
+use super::kin::{Birth, House, Order, Said, Words};
+use super::spec::Work;
+use super::steer::{Action, Steer, SteerError};
+use super::thread::{Control, Spawned};
+use crate::supervision::{Cause, Detail, Exit, Leave};
+use crate::tree::{Current, Entry, Live};
+
+/// How often a worker looks whether its thread is stuck or slow.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long a running script may take to tell its stack.
+const BACKTRACE: Duration = Duration::from_millis(100);
+
+/// A thread that lives.
+struct Owned {
+    control: Arc<dyn Control>,
+    orders: UnboundedSender<ThreadOrder>,
+    ticket: Ticket,
+    join: Box<dyn FnOnce() + Send>,
+}
+
+impl Owned {
+    /// A closed channel means that the thread is on its way out, which its last report will tell.
+    fn order(&self, order: ThreadOrder) {
+        let _ = self.orders.send(order);
+    }
+}
+
+pub struct Worker {
+    post: Post,
+    house: House,
+    entry: Arc<Entry>,
+    words: Words,
+    thread: Option<Owned>,
+    /// A script runs (or, in classic mode, the thread serves): an exit is owed to the parent.
+    running: bool,
+    ready: bool,
+    /// The parent wants the thread gone.
+    quitting: bool,
+    /// The exit that is told when the thread is gone.
+    last_exit: Option<Exit>,
+    forced_at: Option<Instant>,
+    /// The piece of work that was logged as slow.
+    slow_logged: Option<u64>,
+}
+
+impl Worker {
+    pub fn new(post: Post, birth: Birth) -> Self {
+        let Birth {
+            house,
+            entry,
+            words,
+        } = birth;
+        Self {
+            post,
+            house,
+            entry,
+            words,
+            thread: None,
+            running: false,
+            ready: false,
+            quitting: false,
+            last_exit: None,
+            forced_at: None,
+            slow_logged: None,
+        }
+    }
+
+    fn start(&mut self, ctx: &mut Context<Self>) {
+        self.running = true;
+        self.ready = false;
+        self.forced_at = None;
+        if self.thread.is_none() {
+            if let Err(error) = self.spawn(ctx) {
+                self.exit(
+                    false,
+                    Cause::Abnormal,
+                    Detail::message("no_thread", error),
+                    ctx,
+                );
+                return;
+            }
+        }
+        if let Some(thread) = &self.thread {
+            thread.order(ThreadOrder::Run);
+        }
+    }
+
+    fn spawn(&mut self, ctx: &mut Context<Self>) -> Result<(), String> {
+        let (orders, inbox) = unbounded_channel();
+        let ticket = Ticket::default();
+        let counted = self.house.census.thread();
+        let reports = ctx.address().recipient();
+        let driver = HttpDriver::new(self.post.clone(), inbox, reports, ticket.clone(), counted);
+        let Spawned { control, join } = self
+            .house
+            .threads
+            .spawn(self.entry.id().as_str(), Box::new(driver))?;
+        let looked_at = control.clone();
+        self.entry.probe(Some(Arc::new(move || look(&*looked_at))));
+        self.house
+            .boards
+            .set(self.entry.id().clone(), control.clone());
+        self.thread = Some(Owned {
+            control,
+            orders,
+            ticket,
+            join,
+        });
+        Ok(())
+    }
+
+    /// The actor's end: tells the parent how the run ended and that no further start will find this actor.
+    fn exit(&mut self, was_ready: bool, cause: Cause, detail: Detail, ctx: &mut Context<Self>) {
+        let exit = self.last_exit.take().unwrap_or(Exit {
+            cause,
+            was_ready,
+            served: 0,
+            detail,
+        });
+        if std::mem::take(&mut self.running) {
+            self.words.say(Said::Exited { exit, over: true });
+        }
+        ctx.stop();
+    }
+
+    fn leave(&mut self, leave: Leave) {
+        let Some(thread) = &self.thread else { return };
+        // A classic thread has no script to renew: it is renewed itself.
+        let renews_script = matches!(self.post.spec.work, Work::Http(_));
+        if leave == Leave::ForNow && renews_script {
+            thread.order(ThreadOrder::Leave);
+        } else {
+            self.quitting = true;
+            thread.order(ThreadOrder::Quit);
+        }
+    }
+
+    fn force(&mut self, reason: KillReason) {
+        let Some(thread) = &self.thread else { return };
+        thread.control.kill(reason);
+        self.forced_at.get_or_insert(Instant::now());
+    }
+
+    /// Looks whether the thread is stuck or slow.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let Some(thread) = &self.thread else { return };
+        let now = Instant::now();
+        let status = thread.control.status();
+        let killed_at = status.killed.map(|(_, at)| at);
+        let stuck_since = killed_at.into_iter().chain(self.forced_at).min();
+        if stuck_since.is_some_and(|since| {
+            now.saturating_duration_since(since) >= self.post.spec.write_off_after
+        }) {
+            self.write_off(ctx);
+            return;
+        }
+        let took = now.saturating_duration_since(status.since);
+        let slow = self.post.spec.slow_after.is_some_and(|limit| took >= limit);
+        let Activity::Request { id, method, uri } = status.activity else {
+            return;
+        };
+        if slow && self.slow_logged != Some(status.generation) {
+            self.slow_logged = Some(status.generation);
+            let node = self.entry.id().clone();
+            with_backtrace(thread.control.clone(), move |backtrace| {
+                tracing::warn!(%node, request = id, method, uri, ?took, backtrace, "slow request");
+            });
+        }
+    }
+
+    /// Gives the thread up: it does not come out of what it is in.
+    fn write_off(&mut self, ctx: &mut Context<Self>) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        thread.ticket.mark_lost(self.house.census.lost_thread());
+        let node = self.entry.id().clone();
+        let status = thread.control.status();
+        let what = what(&status.activity);
+        with_backtrace(thread.control.clone(), move |backtrace| {
+            tracing::error!(
+                %node,
+                what,
+                since = ?status.since.elapsed(),
+                backtrace,
+                "a PHP thread did not end when it was killed; it is written off and replaced"
+            );
+        });
+        // With the channel of its orders closed, it leaves should it ever come back.
+        drop(thread);
+        let detail = Detail::message("thread_lost", "its thread did not end when it was killed");
+        self.exit(self.ready, Cause::Abnormal, detail, ctx);
+    }
+
+    fn steer(&mut self, steer: Steer) {
+        let result = match steer.action {
+            Action::Kill => {
+                if let Some(thread) = &self.thread {
+                    thread.control.kill(KillReason::Operator);
+                }
+                Ok(())
+            }
+            // The pool keeps these to itself: it is the one that knows when the worker is ready again.
+            Action::Restart | Action::Drain => Err(SteerError::NotFound(steer.target)),
+        };
+        // Whoever asked may no longer wait.
+        let _ = steer.reply.send(result);
+    }
+}
+
+impl Actor for Worker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_interval(LOOK, Self::look);
+    }
+}
+
+impl Drop for Worker {
+    /// The worker panicked, or its pool did: its thread must not outlive it unwatched.
+    fn drop(&mut self) {
+        self.house.boards.clear(self.entry.id());
+        self.entry.probe(None);
+        if let Some(thread) = self.thread.take() {
+            thread.control.kill(KillReason::Stop);
+        }
+    }
+}
+
+impl Handler<Order> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, order: Order, ctx: &mut Context<Self>) {
+        match order {
+            Order::Start => self.start(ctx),
+            Order::Leave(leave) => self.leave(leave),
+            Order::Force => self.force(KillReason::Stop),
+            Order::Orphaned => {
+                self.leave(Leave::ForGood);
+                self.force(KillReason::Stop);
+            }
+        }
+        if self.thread.is_none() && order != Order::Start {
+            ctx.stop();
+        }
+    }
+}
+
+impl Handler<Report> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
+        match report {
+            Report::Ready => {
+                self.ready = true;
+                self.words.say(Said::Ready);
+            }
+            Report::Relaunched(exit) => {
+                self.ready = false;
+                self.forced_at = None;
+                self.words.say(Said::Relaunched(exit));
+            }
+            Report::Ended(exit) if self.quitting => self.last_exit = Some(exit),
+            Report::Ended(exit) => {
+                self.running = false;
+                self.forced_at = None;
+                self.words.say(Said::Exited { exit, over: false });
+            }
+            Report::Gone(limit) => {
+                if let Some(thread) = self.thread.take() {
+                    (thread.join)();
+                }
+                let (cause, detail) = match limit {
+                    Some(limit) => (Cause::Recycled, limit),
+                    None if self.quitting => (Cause::Recycled, Detail::reason("stopped")),
+                    None => (
+                        Cause::Abnormal,
+                        Detail::message("thread_died", "its thread ended by itself"),
+                    ),
+                };
+                self.exit(self.ready, cause, detail, ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Steer> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, steer: Steer, _: &mut Context<Self>) {
+        self.steer(steer);
+    }
+}
+
+/// What the tree shows of a thread.
+fn look(control: &dyn Control) -> Live {
+    let status = control.status();
+    let current = match &status.activity {
+        Activity::Request { id, .. } => Some(Current {
+            id: *id,
+            what: what(&status.activity),
+            age: status.since.elapsed(),
+        }),
+        _ => None,
+    };
+    Live {
+        current,
+        served: Some(status.served),
+        memory: Some(status.memory as u64),
+        queue: None,
+    }
+}
+
+fn what(activity: &Activity) -> String {
+    match activity {
+        Activity::Request { method, uri, .. } => format!("{method} {uri}"),
+        Activity::Starting => "PHP's own start-up".to_owned(),
+        Activity::Idle => "nothing".to_owned(),
+        Activity::Script => "the worker script".to_owned(),
+        Activity::Ended => "its end".to_owned(),
+    }
+}
+
+/// Asks a thread for its stack without keeping the actors waiting.
+fn with_backtrace(control: Arc<dyn Control>, then: impl FnOnce(String) + Send + 'static) {
+    tokio::task::spawn_blocking(move || {
+        let backtrace = control
+            .backtrace(BACKTRACE)
+            .unwrap_or_else(|| "unavailable: the script does not answer".into());
+        then(backtrace);
+    });
+}

@@ -32,7 +32,7 @@ void troupe_throw(const troupe_answer *answer)
     zend_string_release(message);
 }
 
-static bool in_background_worker(const char *function)
+bool troupe_in_background_worker(const char *function)
 {
     if (troupe_self && troupe_self->run->kind == TROUPE_RUN_BACKGROUND_WORKER) {
         return true;
@@ -41,7 +41,7 @@ static bool in_background_worker(const char *function)
     return false;
 }
 
-static bool good_timeout(double timeout, uint32_t argument)
+bool troupe_good_timeout(double timeout, uint32_t argument)
 {
     if (timeout >= 0) {
         return true;
@@ -59,26 +59,35 @@ static bool on_our_thread(void)
     return false;
 }
 
+bool troupe_set_vars(zval *vars, uint32_t argument)
+{
+    const troupe_value *published;
+    troupe_answer answer;
+
+    if (!troupe_value_check(vars, argument)) {
+        return false;
+    }
+    troupe_ready();
+    published = troupe_rust->published(troupe_self->rust);
+    if (published && troupe_value_equals(published, vars)) {
+        return true;
+    }
+    answer = troupe_rust->set_vars(troupe_self->rust, troupe_value_copy(vars));
+    troupe_throw(&answer);
+    return answer.result == TROUPE_OK;
+}
+
 ZEND_FUNCTION(frankenphp_worker_set_vars)
 {
     zval *vars;
-    const troupe_value *published;
-    troupe_answer answer;
 
     ZEND_PARSE_PARAMETERS_START(1, 1)
         Z_PARAM_ARRAY(vars)
     ZEND_PARSE_PARAMETERS_END();
 
-    if (!in_background_worker("frankenphp_worker_set_vars") || !troupe_value_check(vars, 1)) {
-        RETURN_THROWS();
+    if (troupe_in_background_worker("frankenphp_worker_set_vars")) {
+        troupe_set_vars(vars, 1);
     }
-    troupe_ready();
-    published = troupe_rust->published(troupe_self->rust);
-    if (published && troupe_value_equals(published, vars)) {
-        return;
-    }
-    answer = troupe_rust->set_vars(troupe_self->rust, troupe_value_copy(vars));
-    troupe_throw(&answer);
 }
 
 typedef struct seen {
@@ -164,7 +173,7 @@ ZEND_FUNCTION(frankenphp_worker_get_vars)
         Z_PARAM_DOUBLE(timeout)
     ZEND_PARSE_PARAMETERS_END();
 
-    if (!good_names(list, one) || !good_timeout(timeout, 2) || !on_our_thread()) {
+    if (!good_names(list, one) || !troupe_good_timeout(timeout, 2) || !on_our_thread()) {
         RETURN_THROWS();
     }
     uint32_t count = list ? zend_hash_num_elements(list) : 1, at = 0;
@@ -201,15 +210,72 @@ ZEND_FUNCTION(frankenphp_worker_get_vars)
     efree(values);
 }
 
+ZEND_FUNCTION(frankenphp_get_vars)
+{
+    zend_string *name;
+    const troupe_value *value;
+    troupe_answer answer;
+    troupe_bytes text;
+
+    ZEND_PARSE_PARAMETERS_START(1, 1)
+        Z_PARAM_STR(name)
+    ZEND_PARSE_PARAMETERS_END();
+
+    if (!good_names(NULL, name) || !on_our_thread()) {
+        RETURN_THROWS();
+    }
+    text = troupe_text(name);
+    answer = troupe_rust->get_vars(troupe_self->rust, &text, 1, troupe_nanoseconds(30.0), &value);
+    if (answer.result == TROUPE_OK) {
+        hand_out(return_value, name, value);
+        return;
+    }
+    troupe_throw(&answer);
+    RETURN_EMPTY_ARRAY();
+}
+
 ZEND_FUNCTION(frankenphp_worker_get_signaling_stream)
 {
     ZEND_PARSE_PARAMETERS_NONE();
 
-    if (!in_background_worker("frankenphp_worker_get_signaling_stream")) {
+    if (!troupe_in_background_worker("frankenphp_worker_get_signaling_stream")) {
         RETURN_THROWS();
     }
     troupe_ready();
     troupe_stream_open(return_value, TROUPE_SIGNALS, NULL);
+}
+
+ZEND_FUNCTION(frankenphp_get_worker_handle)
+{
+    ZEND_PARSE_PARAMETERS_NONE();
+
+    if (!troupe_in_background_worker("frankenphp_get_worker_handle")) {
+        RETURN_THROWS();
+    }
+    troupe_ready();
+    troupe_stream_open(return_value, TROUPE_STOP, NULL);
+}
+
+bool troupe_send(zval *stream, zend_string *worker, zval *payload, int64_t wait, bool until_taken)
+{
+    void *task;
+    troupe_answer answer;
+
+    if (ZSTR_LEN(worker) == 0) {
+        zend_argument_value_error(1, "must not be empty");
+        return false;
+    }
+    if (!troupe_value_check(payload, 2) || !on_our_thread()) {
+        return false;
+    }
+    answer = troupe_rust->send_task(troupe_self->rust, troupe_text(worker), troupe_value_copy(payload), wait,
+                                    until_taken, &task);
+    if (answer.result != TROUPE_OK) {
+        troupe_throw(&answer);
+        return false;
+    }
+    troupe_stream_open(stream, TROUPE_SENT_TASK, task);
+    return true;
 }
 
 ZEND_FUNCTION(frankenphp_worker_task_send)
@@ -217,8 +283,6 @@ ZEND_FUNCTION(frankenphp_worker_task_send)
     zend_string *name;
     zval *payload;
     double timeout = 30.0;
-    void *task;
-    troupe_answer answer;
 
     ZEND_PARSE_PARAMETERS_START(2, 3)
         Z_PARAM_STR(name)
@@ -227,20 +291,9 @@ ZEND_FUNCTION(frankenphp_worker_task_send)
         Z_PARAM_DOUBLE(timeout)
     ZEND_PARSE_PARAMETERS_END();
 
-    if (ZSTR_LEN(name) == 0) {
-        zend_argument_value_error(1, "must not be empty");
-        RETURN_THROWS();
+    if (troupe_good_timeout(timeout, 3)) {
+        troupe_send(return_value, name, payload, troupe_nanoseconds(timeout), false);
     }
-    if (!troupe_value_check(payload, 2) || !good_timeout(timeout, 3) || !on_our_thread()) {
-        RETURN_THROWS();
-    }
-    answer = troupe_rust->send_task(troupe_self->rust, troupe_text(name), troupe_value_copy(payload),
-                                    troupe_nanoseconds(timeout), &task);
-    if (answer.result != TROUPE_OK) {
-        troupe_throw(&answer);
-        return;
-    }
-    troupe_stream_open(return_value, TROUPE_SENT_TASK, task);
 }
 
 /* Takes over `value`. */
@@ -251,83 +304,99 @@ static bool restore(zval *to, troupe_value *value)
     return whole;
 }
 
+/* `update` is null once the task is complete. */
+void troupe_read(zval *update, troupe_stream *stream)
+{
+    troupe_value *value;
+    int64_t wait = stream->blocking ? stream->timeout : TROUPE_NO_WAIT;
+    troupe_answer answer = troupe_rust->read_task(troupe_self->rust, stream->task, wait, &value);
+
+    ZVAL_NULL(update);
+    stream->timed_out = false;
+    if (answer.result == TROUPE_OK) {
+        restore(update, value);
+    } else if (answer.result == TROUPE_FAILED) {
+        stream->timed_out = stream->blocking && wait >= 0;
+        troupe_throw(&answer);
+    }
+}
+
 ZEND_FUNCTION(frankenphp_worker_task_read)
 {
     zval *resource;
     troupe_stream *stream;
-    troupe_value *update;
-    troupe_answer answer;
-    int64_t wait;
 
     ZEND_PARSE_PARAMETERS_START(1, 1)
         Z_PARAM_ZVAL(resource)
     ZEND_PARSE_PARAMETERS_END();
 
     stream = troupe_stream_of(resource, TROUPE_SENT_TASK, 1);
-    if (!stream) {
-        RETURN_THROWS();
+    if (stream) {
+        troupe_read(return_value, stream);
     }
-    wait = stream->blocking ? stream->timeout : TROUPE_NO_WAIT;
-    stream->timed_out = false;
-    answer = troupe_rust->read_task(troupe_self->rust, stream->task, wait, &update);
-    switch (answer.result) {
-    case TROUPE_OK:
-        restore(return_value, update);
-        return;
-    case TROUPE_NOTHING:
-        RETURN_NULL();
-    default:
-        stream->timed_out = stream->blocking && wait >= 0;
+}
+
+/* False when there is no task, or with an exception. */
+bool troupe_receive(zval *stream, zval *payload)
+{
+    troupe_value *value;
+    void *task;
+    troupe_answer answer;
+
+    troupe_ready();
+    answer = troupe_rust->receive_task(troupe_self->rust, &value, &task);
+    if (answer.result != TROUPE_OK) {
         troupe_throw(&answer);
+        return false;
     }
+    troupe_stream_open(stream, TROUPE_RECEIVED_TASK, task);
+    if (!restore(payload, value)) {
+        zval_ptr_dtor(stream);
+        return false;
+    }
+    return true;
 }
 
 ZEND_FUNCTION(frankenphp_worker_task_receive)
 {
-    troupe_value *payload;
-    void *task;
-    troupe_answer answer;
-    zval stream, value;
+    zval stream, payload;
 
     ZEND_PARSE_PARAMETERS_NONE();
 
-    if (!in_background_worker("frankenphp_worker_task_receive")) {
-        RETURN_THROWS();
+    if (troupe_in_background_worker("frankenphp_worker_task_receive") && troupe_receive(&stream, &payload)) {
+        array_init_size(return_value, 2);
+        add_next_index_zval(return_value, &stream);
+        add_next_index_zval(return_value, &payload);
     }
-    troupe_ready();
-    answer = troupe_rust->receive_task(troupe_self->rust, &payload, &task);
-    if (answer.result != TROUPE_OK) {
-        troupe_throw(&answer);
-        return;
+}
+
+bool troupe_update(troupe_stream *stream, zval *data, uint32_t argument)
+{
+    troupe_answer answer;
+
+    if (!troupe_value_check(data, argument)) {
+        return false;
     }
-    troupe_stream_open(&stream, TROUPE_RECEIVED_TASK, task);
-    if (!restore(&value, payload)) {
-        zval_ptr_dtor(&stream);
-        RETURN_THROWS();
-    }
-    array_init_size(return_value, 2);
-    add_next_index_zval(return_value, &stream);
-    add_next_index_zval(return_value, &value);
+    answer = troupe_rust->update_task(troupe_self->rust, stream->task, troupe_value_copy(data));
+    troupe_throw(&answer);
+    return answer.result == TROUPE_OK;
 }
 
 ZEND_FUNCTION(frankenphp_worker_task_update)
 {
     zval *resource, *data;
     troupe_stream *stream;
-    troupe_answer answer;
 
     ZEND_PARSE_PARAMETERS_START(2, 2)
         Z_PARAM_ZVAL(resource)
         Z_PARAM_ARRAY(data)
     ZEND_PARSE_PARAMETERS_END();
 
-    if (!in_background_worker("frankenphp_worker_task_update")) {
+    if (!troupe_in_background_worker("frankenphp_worker_task_update")) {
         RETURN_THROWS();
     }
     stream = troupe_stream_of(resource, TROUPE_RECEIVED_TASK, 1);
-    if (!stream || !troupe_value_check(data, 2)) {
-        RETURN_THROWS();
+    if (stream) {
+        troupe_update(stream, data, 2);
     }
-    answer = troupe_rust->update_task(troupe_self->rust, stream->task, troupe_value_copy(data));
-    troupe_throw(&answer);
 }

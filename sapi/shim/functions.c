@@ -59,6 +59,10 @@ ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_get_vars, 0, 1, IS_ARRAY, 0)
     ZEND_ARG_TYPE_INFO_WITH_DEFAULT_VALUE(0, timeout, IS_DOUBLE, 0, "30.0")
 ZEND_END_ARG_INFO()
 
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_get_vars_of_one, 0, 1, IS_ARRAY, 0)
+    ZEND_ARG_TYPE_INFO(0, name, IS_STRING, 0)
+ZEND_END_ARG_INFO()
+
 ZEND_BEGIN_ARG_INFO_EX(arginfo_signaling_stream, 0, 0, 0)
 ZEND_END_ARG_INFO()
 
@@ -239,6 +243,8 @@ static const zend_function_entry functions[] = {
     ZEND_FE(frankenphp_worker_task_read, arginfo_task_read)
     ZEND_FE(frankenphp_worker_task_receive, arginfo_task_receive)
     ZEND_FE(frankenphp_worker_task_update, arginfo_task_update)
+    ZEND_FE(frankenphp_get_worker_handle, arginfo_signaling_stream)
+    ZEND_FE(frankenphp_get_vars, arginfo_get_vars_of_one)
     ZEND_FE_END
 };
 
@@ -251,6 +257,7 @@ static PHP_MINIT_FUNCTION(troupe)
     /* Here, where every extension's functions are registered and no thread has copied the table yet. */
     troupe_environment_install();
     troupe_streams_install();
+    troupe_objects_register();
     return SUCCESS;
 }
 

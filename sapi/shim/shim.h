@@ -10,6 +10,7 @@
 #include <SAPI.h>
 #include <php_ini.h>
 #include <php_main.h>
+#include <php_network.h>
 #include <php_output.h>
 #include <php_variables.h>
 #include <zend_builtin_functions.h>
@@ -98,6 +99,9 @@ bool troupe_value_use(zval *to, const troupe_value *value);
 void troupe_interrupt_install(void);
 void troupe_limit_last_words(void);
 
+/* select.c */
+void troupe_select_install(void);
+
 /* environment.c */
 void troupe_environment_install(void);
 void troupe_environment_clear(void);
@@ -109,7 +113,7 @@ zend_internal_function *troupe_internal_function(const char *name);
 void troupe_replace(const char *name, zif_handler handler);
 
 /* streams.c */
-typedef enum troupe_stream_kind { TROUPE_SENT_TASK, TROUPE_RECEIVED_TASK, TROUPE_SIGNALS } troupe_stream_kind;
+typedef enum troupe_stream_kind { TROUPE_SENT_TASK, TROUPE_RECEIVED_TASK, TROUPE_SIGNALS, TROUPE_STOP } troupe_stream_kind;
 /* Gives `task` to a new stream and puts that into `to`. Signals have no task. */
 void troupe_stream_open(zval *to, troupe_stream_kind kind, void *task);
 /* The task of the stream in `argument`, or NULL with a ValueError that names it. */
@@ -135,5 +139,18 @@ ZEND_FUNCTION(frankenphp_worker_task_send);
 ZEND_FUNCTION(frankenphp_worker_task_read);
 ZEND_FUNCTION(frankenphp_worker_task_receive);
 ZEND_FUNCTION(frankenphp_worker_task_update);
+ZEND_FUNCTION(frankenphp_get_worker_handle);
+ZEND_FUNCTION(frankenphp_get_vars);
+bool troupe_in_background_worker(const char *function);
+bool troupe_good_timeout(double timeout, uint32_t argument);
+/* What the functions do, for the objects too. False with an exception, or when the script is being ended. */
+bool troupe_set_vars(zval *vars, uint32_t argument);
+bool troupe_send(zval *stream, zend_string *worker, zval *payload, int64_t wait, bool until_taken);
+void troupe_read(zval *update, troupe_stream *stream);
+bool troupe_receive(zval *stream, zval *payload);
+bool troupe_update(troupe_stream *stream, zval *data, uint32_t argument);
+
+/* objects.c */
+void troupe_objects_register(void);
 
 #endif

@@ -80,6 +80,20 @@ static ssize_t read_signals(php_stream *stream, char *buffer, size_t size)
     }
 }
 
+/* Nothing, until the worker shall stop: then the end. */
+static ssize_t read_stop(php_stream *stream, char *buffer, size_t size)
+{
+    troupe_stream *self = stream->abstract;
+
+    self->timed_out = false;
+    if (troupe_rust->await_stop(troupe_self->rust, patience(self)) == TROUPE_OK) {
+        stream->eof = 1;
+    } else {
+        self->timed_out = self->blocking;
+    }
+    return 0;
+}
+
 static int close_stream(php_stream *stream, int close_handle)
 {
     troupe_stream *self = stream->abstract;
@@ -92,6 +106,7 @@ static int close_stream(php_stream *stream, int close_handle)
         troupe_rust->end_received_task(self->task, self->closed_by_script);
         break;
     case TROUPE_SIGNALS:
+    case TROUPE_STOP:
         break;
     }
     efree(self);
@@ -112,6 +127,8 @@ static int descriptor(const troupe_stream *self)
         return troupe_rust->received_task_descriptor(self->task);
     case TROUPE_SIGNALS:
         return troupe_rust->signal_descriptor(troupe_self->rust);
+    case TROUPE_STOP:
+        return troupe_rust->stop_descriptor(troupe_self->rust);
     }
     return -1;
 }
@@ -141,6 +158,8 @@ static bool is_over(const troupe_stream *self)
         return troupe_rust->sent_task_is_over(self->task);
     case TROUPE_RECEIVED_TASK:
         return troupe_rust->await_cancel(troupe_self->rust, self->task, TROUPE_NO_WAIT) == TROUPE_OK;
+    case TROUPE_STOP:
+        return troupe_rust->await_stop(troupe_self->rust, TROUPE_NO_WAIT) == TROUPE_OK;
     case TROUPE_SIGNALS:
         return false;
     }
@@ -182,6 +201,8 @@ static const php_stream_ops operations[] = {
                               NULL, set_option},
     [TROUPE_SIGNALS] = {no_write, read_signals, close_stream, flush_stream, "worker signals", NULL, cast_stream, NULL,
                         set_option},
+    [TROUPE_STOP] = {no_write, read_stop, close_stream, flush_stream, "worker stop", NULL, cast_stream, NULL,
+                     set_option},
 };
 
 void troupe_stream_open(zval *to, troupe_stream_kind kind, void *task)
@@ -215,7 +236,7 @@ troupe_stream *troupe_stream_of(zval *value, troupe_stream_kind kind, uint32_t a
 {
     troupe_stream *self = ours(value);
 
-    if (!self || self->kind == TROUPE_SIGNALS) {
+    if (!self || self->kind == TROUPE_SIGNALS || self->kind == TROUPE_STOP) {
         zend_argument_value_error(argument, "must be an open stream of a task");
         return NULL;
     }

@@ -168,7 +168,8 @@ typedef struct troupe_callbacks {
     troupe_answer (*set_vars)(void *thread, troupe_value *value);
     troupe_answer (*get_vars)(void *thread, const troupe_bytes *names, size_t count, int64_t wait,
                               const troupe_value **values);
-    troupe_answer (*send_task)(void *thread, troupe_bytes worker, troupe_value *payload, int64_t wait, void **task);
+    troupe_answer (*send_task)(void *thread, troupe_bytes worker, troupe_value *payload, int64_t wait,
+                               bool until_taken, void **task);
     troupe_answer (*read_task)(void *thread, void *task, int64_t wait, troupe_value **update); /* OK, NOTHING: complete */
     troupe_result (*await_update)(void *thread, void *task, int64_t wait); /* OK, NOTHING: not yet */
     bool (*sent_task_is_over)(void *task);
@@ -181,6 +182,8 @@ typedef struct troupe_callbacks {
     void (*end_received_task)(void *task, bool complete);
     troupe_signal (*signal)(void *thread, int64_t wait);
     int (*signal_descriptor)(void *thread);
+    troupe_result (*await_stop)(void *thread, int64_t wait); /* OK, NOTHING: not yet */
+    int (*stop_descriptor)(void *thread);
 
     uint32_t (*asked)(void *thread);
     void (*backtrace)(void *thread, troupe_bytes text);

@@ -66,6 +66,8 @@ pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
     end_received_task: Some(calls::end_received_task),
     signal: Some(calls::signal),
     signal_descriptor: Some(calls::signal_descriptor),
+    await_stop: Some(calls::await_stop),
+    stop_descriptor: Some(calls::stop_descriptor),
     asked: Some(asked),
     backtrace: Some(backtrace),
 };

@@ -16,6 +16,7 @@ struct Site {
     workers: Mutex<HashMap<String, Arc<BackgroundPort>>>,
     threads: Mutex<Vec<PhpThread>>,
     outcomes: Mutex<Vec<TaskOutcome>>,
+    exits: Arc<Mutex<Vec<ScriptExit>>>,
     this: OnceLock<std::sync::Weak<Site>>,
 }
 
@@ -36,6 +37,7 @@ impl Site {
         let driver = Once {
             port: port.clone(),
             done: false,
+            exits: self.exits.clone(),
         };
         let thread = engine()
             .spawn_thread(name, move || Box::new(driver))
@@ -82,6 +84,7 @@ impl TaskObserver for Observer {
 struct Once {
     port: Arc<BackgroundPort>,
     done: bool,
+    exits: Arc<Mutex<Vec<ScriptExit>>>,
 }
 
 impl Driver for Once {
@@ -107,7 +110,9 @@ impl Driver for Once {
 
     fn request_ended(&mut self, _end: RequestEnd) {}
 
-    fn run_ended(&mut self, _end: ScriptEnd) {}
+    fn run_ended(&mut self, end: ScriptEnd) {
+        self.exits.lock().unwrap().push(end.exit);
+    }
 }
 
 /// A classic thread that answers one request after another.
@@ -134,6 +139,13 @@ impl Driver for Classic {
 
 /// The JSON that `asks.php` answers, and how the tasks ended.
 fn ask(what: &str) -> (String, Vec<TaskOutcome>) {
+    let (body, site) = ask_of(what);
+    let outcomes = std::mem::take(&mut *site.outcomes.lock().unwrap());
+    (body, outcomes)
+}
+
+/// The JSON that `asks.php` answers, and the site it asked, whose workers have been stopped.
+fn ask_of(what: &str) -> (String, Arc<Site>) {
     let site = Site::new();
     let queue = JobQueue::new(1);
     let seat = queue.seat();
@@ -148,8 +160,7 @@ fn ask(what: &str) -> (String, Vec<TaskOutcome>) {
     thread.control().drain();
     thread.join();
     site.stop();
-    let outcomes = std::mem::take(&mut *site.outcomes.lock().unwrap());
-    (body, outcomes)
+    (body, site)
 }
 
 #[test]
@@ -237,4 +248,35 @@ fn a_worker_that_dies_with_a_task_in_hand_never_looks_like_a_completion() {
         r#"["before the end","background worker exited without completing the task"]"#
     );
     assert_eq!(outcomes, [TaskOutcome::Aborted]);
+}
+
+#[test]
+fn the_object_api_mixes_with_the_functions() {
+    let (answered, outcomes) = ask("objects");
+    let expected = [
+        "true",
+        "1",
+        "\"last\"",
+        "null",
+        "1",
+        "\"background worker exited without completing the task\"",
+        "\"Trying to clone an uncloneable object of class FrankenPHP\\\\SentTaskHandle\"",
+        "\"Serialization of 'FrankenPHP\\\\SentTaskHandle' is not allowed\"",
+        "\"FrankenPHP\\\\WorkerHandle::__construct() can only be called in a background worker\"",
+        "\"the task was abandoned\"",
+    ];
+    assert_eq!(answered, format!("[{}]", expected.join(",")));
+    let (last, others) = outcomes.split_last().unwrap();
+    assert_eq!(others, [TaskOutcome::Completed, TaskOutcome::Completed]);
+    assert_eq!(*last, TaskOutcome::Aborted);
+}
+
+#[test]
+fn the_stream_of_the_worker_handle_ends_when_the_worker_shall_stop() {
+    let (answered, site) = ask_of("stops");
+    assert_eq!(answered, "[]");
+    assert_eq!(
+        *site.exits.lock().unwrap(),
+        [ScriptExit::Exited { status: 7 }]
+    );
 }

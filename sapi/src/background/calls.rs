@@ -1,7 +1,9 @@
 //! The callbacks behind the functions of background workers and tasks. See `callbacks.rs` for the rules.
 
 use std::ffi::{c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use php_sys::troupe_result::{self, TROUPE_ENDING, TROUPE_FAILED, TROUPE_NOTHING, TROUPE_OK};
@@ -108,10 +110,19 @@ fn deadline(wait: i64) -> Option<Instant> {
         .map(|nanoseconds| Instant::now() + Duration::from_nanos(nanoseconds))
 }
 
-/// The end of a task that a PHP stream owns on the sender's side.
+/// The end of a task that a PHP stream owns on the sender's side. Its drop cancels the task and frees its place
+/// in the queue.
 struct Sent {
-    sender: TaskSender<Value>,
+    sender: ManuallyDrop<TaskSender<Value>>,
     queue: TaskQueue<Value>,
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // SAFETY: dropped here only, once. First the sender, so that the queue finds its task cancelled.
+        unsafe { ManuallyDrop::drop(&mut self.sender) };
+        self.queue.forget_cancelled();
+    }
 }
 
 /// # Safety
@@ -217,6 +228,7 @@ pub(crate) extern "C" fn send_task(
     worker: troupe_bytes,
     payload: *mut troupe_value,
     wait: i64,
+    until_taken: bool,
     end: *mut *mut c_void,
 ) -> troupe_answer {
     // SAFETY: the shim gives the payload away; the name lives during the call.
@@ -225,14 +237,15 @@ pub(crate) extern "C" fn send_task(
         let Some(payload) = payload else {
             return NO_ANSWER;
         };
-        let result = send(local, &name, payload, deadline(wait)).map(|sent| match sent {
-            None => TROUPE_ENDING,
-            Some(sent) => {
-                // SAFETY: the shim passes a valid place for the answer.
-                unsafe { end.write(Box::into_raw(Box::new(sent)).cast()) };
-                TROUPE_OK
-            }
-        });
+        let result =
+            send(local, &name, payload, deadline(wait), until_taken).map(|sent| match sent {
+                None => TROUPE_ENDING,
+                Some(sent) => {
+                    // SAFETY: the shim passes a valid place for the answer.
+                    unsafe { end.write(Box::into_raw(Box::new(sent)).cast()) };
+                    TROUPE_OK
+                }
+            });
         local.backstage.answer(result)
     })
 }
@@ -242,6 +255,7 @@ fn send(
     name: &str,
     payload: Value,
     deadline: Option<Instant>,
+    until_taken: bool,
 ) -> Result<Option<Sent>, Failure> {
     let port = find(local.backstage.scope.as_ref(), name)?;
     if local
@@ -260,16 +274,26 @@ fn send(
         None => return Err(failure("no background worker configured")),
     };
     let (sender, offer) = task(payload, observer);
+    let mut sent = Sent {
+        sender: ManuallyDrop::new(sender),
+        queue: port.tasks.clone(),
+    };
     let mut offer = Some(offer);
     let mut line = port.tasks.line();
-    match local
-        .wait
-        .until(Heed::Kill, deadline, |cx| line.poll_send(&mut offer, cx))
-    {
-        Ok(Ok(())) => Ok(Some(Sent {
-            sender,
-            queue: port.tasks.clone(),
-        })),
+    let waited = local.wait.until(Heed::Kill, deadline, |cx| {
+        if offer.is_some()
+            && let Err(why) = ready!(line.poll_send(&mut offer, cx))
+        {
+            return Poll::Ready(Err(why));
+        }
+        if until_taken {
+            sent.sender.poll_taken(cx).map(Ok)
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    });
+    match waited {
+        Ok(Ok(())) => Ok(Some(sent)),
         Ok(Err(why)) => Err(unavailable(name, why)),
         Err(Interrupted::Deadline) => Err(timed_out(name)),
         Err(_) => Ok(None),
@@ -354,9 +378,7 @@ pub(crate) extern "C" fn sent_task_descriptor(task: *mut c_void) -> c_int {
 
 pub(crate) extern "C" fn end_sent_task(task: *mut c_void) {
     // SAFETY: the stream gives its end back, once, when it is closed.
-    let Sent { sender, queue } = *unsafe { Box::from_raw(task.cast::<Sent>()) };
-    drop(sender);
-    queue.forget_cancelled();
+    drop(unsafe { Box::from_raw(task.cast::<Sent>()) });
 }
 
 pub(crate) extern "C" fn receive_task(
@@ -459,6 +481,28 @@ pub(crate) extern "C" fn signal(thread: *mut c_void, wait: i64) -> troupe_signal
             Ok(Signal::End) => TROUPE_SIGNAL_END,
             Err(_) => TROUPE_SIGNAL_NONE,
         }
+    })
+}
+
+pub(crate) extern "C" fn await_stop(thread: *mut c_void, wait: i64) -> troupe_result {
+    enter(thread, TROUPE_ENDING, |local| {
+        let Some(place) = &mut local.backstage.place else {
+            return TROUPE_OK;
+        };
+        readiness(
+            local
+                .wait
+                .until(Heed::Kill, deadline(wait), |cx| place.poll_stop(cx)),
+        )
+    })
+}
+
+pub(crate) extern "C" fn stop_descriptor(thread: *mut c_void) -> c_int {
+    enter(thread, -1, |local| {
+        let place = local.backstage.place.as_mut();
+        place
+            .and_then(|place| place.stop_descriptor().ok())
+            .unwrap_or(-1)
     })
 }
 

@@ -47,6 +47,7 @@ pub trait TaskObserver: Send + Sync {
 struct Inner<T> {
     updates: VecDeque<T>,
     outcome: Option<TaskOutcome>,
+    taken: bool,
     sent: u64,
     read: u64,
     sender: Option<Waker>,
@@ -100,6 +101,7 @@ pub fn task<T>(payload: T, observer: Arc<dyn TaskObserver>) -> (TaskSender<T>, T
     let inner = Inner {
         updates: VecDeque::new(),
         outcome: None,
+        taken: false,
         sent: 0,
         read: 0,
         sender: None,
@@ -157,6 +159,16 @@ impl<T> TaskSender<T> {
         Poll::Pending
     }
 
+    /// Ready once a worker has taken the task, or it has ended without.
+    pub fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.port.lock();
+        if inner.taken || inner.outcome.is_some() {
+            return Poll::Ready(());
+        }
+        inner.sender = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// True once the task is over and everything was read.
     pub fn is_exhausted(&self) -> bool {
         let inner = self.port.lock();
@@ -194,8 +206,16 @@ impl<T> TaskOffer<T> {
     pub fn take(mut self) -> Option<(T, TaskWorker<T>)> {
         let port = self.port.take()?;
         let payload = self.payload.take()?;
-        if port.lock().outcome.is_some() {
-            return None;
+        let sender = {
+            let mut inner = port.lock();
+            if inner.outcome.is_some() {
+                return None;
+            }
+            inner.taken = true;
+            inner.sender.take()
+        };
+        if let Some(sender) = sender {
+            sender.wake();
         }
         port.observer.taken();
         Some((payload, TaskWorker { port }))

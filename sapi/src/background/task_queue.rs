@@ -36,6 +36,7 @@ struct Thread {
     stop: Stop,
     waiting: Option<Waker>,
     bell: Bell,
+    stop_bell: Bell,
 }
 
 #[derive(Default, PartialEq, Eq, Clone, Copy)]
@@ -47,9 +48,21 @@ enum Stop {
 }
 
 impl Thread {
+    fn is_signalled(&self) -> bool {
+        self.task || self.stop != Stop::No
+    }
+
+    /// Makes the descriptors say what is true.
+    fn sound(&mut self) {
+        let signalled = self.is_signalled();
+        self.bell.set(signalled);
+        self.stop_bell.set(self.stop != Stop::No);
+    }
+
+    /// After a change: the waker to wake, if there is something to say.
     fn ring(&mut self) -> Option<Waker> {
-        self.bell.set(self.task || self.stop != Stop::No);
-        if self.task || self.stop != Stop::No {
+        self.sound();
+        if self.is_signalled() {
             self.waiting.take()
         } else {
             None
@@ -97,7 +110,7 @@ impl<T> Inner<T> {
             && let Some(thread) = self.threads.iter_mut().find(|thread| thread.id == id)
         {
             thread.task = false;
-            thread.bell.set(thread.stop != Stop::No);
+            thread.sound();
         }
     }
 
@@ -341,14 +354,35 @@ impl<T> Place<T> {
             }
         };
         thread.waiting = None;
-        thread.bell.set(thread.task || thread.stop != Stop::No);
+        thread.sound();
         Poll::Ready(signal)
     }
 
     /// Ready when [`poll_signal`](Self::poll_signal) would be; takes nothing.
     pub fn is_signalled(&self) -> bool {
-        self.with(|thread| thread.task || thread.stop != Stop::No)
-            .unwrap_or(true)
+        self.with(|thread| thread.is_signalled()).unwrap_or(true)
+    }
+
+    /// Ready once the thread was told to stop; takes nothing.
+    pub fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let stopping = self.with(|thread| {
+            let stopping = thread.stop != Stop::No;
+            if !stopping {
+                thread.waiting = Some(cx.waker().clone());
+            }
+            stopping
+        });
+        if stopping.unwrap_or(true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// A descriptor that is readable once the thread was told to stop.
+    pub fn stop_descriptor(&mut self) -> io::Result<RawFd> {
+        self.with(|thread| thread.stop_bell.descriptor())
+            .unwrap_or_else(|| Err(io::Error::other("the worker has left its pool")))
     }
 
     /// Takes a task, if one waits.

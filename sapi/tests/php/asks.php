@@ -70,6 +70,24 @@ function ask(): mixed
             } finally {
                 fclose($stream);
             }
+        case 'objects':
+            $ready = frankenphp_get_vars('objects')['ready'];
+            $task = new FrankenPHP\SentTaskHandle('objects', []);
+            $heard = [$ready, $task->read()['step'], $task->read()['step'], $task->read()];
+            $mixed = frankenphp_worker_task_send('objects', []);
+            $heard[] = frankenphp_worker_task_read($mixed)['step'];
+            $open = new FrankenPHP\SentTaskHandle('objects', ['leave open' => true]);
+            foreach ([fn() => $open->read(), fn() => clone $open, fn() => serialize($open), fn() => new FrankenPHP\WorkerHandle(),
+                      fn() => [$open->abandon(), $open->read()]] as $call) {
+                try {
+                    $heard[] = $call();
+                } catch (Throwable $e) {
+                    $heard[] = $e->getMessage();
+                }
+            }
+            return $heard;
+        case 'stops':
+            return frankenphp_worker_get_vars('stops');
         case 'aborted':
             $stream = frankenphp_worker_task_send('aborts', []);
             $update = frankenphp_worker_task_read($stream);

@@ -26,6 +26,32 @@ switch ($_SERVER['FRANKENPHP_WORKER_NAME']) {
         }
         frankenphp_worker_set_vars(['results' => $results]);
         break;
+    case 'objects':
+        $worker = new FrankenPHP\WorkerHandle();
+        $worker->setVars(['ready' => $worker->tick()]);
+        $stream = $worker->getStream();
+        while ($worker->tick()) {
+            $read = [$stream];
+            $none = null;
+            stream_select($read, $none, $none, null);
+            $worker->tick();
+            while ($task = $worker->receive()) {
+                if ($task->getPayload()['leave open'] ?? false) {
+                    unset($task);
+                    continue;
+                }
+                $task->update(['step' => 1]);
+                $task->complete(['step' => 'last']);
+            }
+        }
+        exit;
+    case 'stops':
+        frankenphp_worker_set_vars([]);
+        $stop = frankenphp_get_worker_handle();
+        $read = [$stop];
+        $none = null;
+        stream_select($read, $none, $none, null);
+        exit(feof($stop) ? 7 : 8);
     case 'aborts':
         $signals = frankenphp_worker_get_signaling_stream();
         fgets($signals);

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help build run test bench clean packages test-packages php fmt clippy cargo-test shell-lint php-lint headers
+.PHONY: help build run test bench clean packages test-packages php fmt clippy cargo-test models shell-lint php-lint headers
 
 # Where `make run` serves the demo.
 LISTEN ?= 127.0.0.1:8080
@@ -21,7 +21,7 @@ build: packages ## build target/release/troupe, and first PHP when need be
 run: build ## serve examples/demo; LISTEN=host:port to listen elsewhere
 	target/release/troupe php-server --root examples/demo/public --listen $(LISTEN)
 
-test: fmt shell-lint clippy cargo-test php-lint headers ## check and test everything
+test: fmt shell-lint clippy cargo-test models php-lint headers ## check and test everything
 
 bench: build ## compare with nginx + php-fpm and a bare actix-web; writes docs/benchmarks.md
 	@$(with_php) tests/bench/run
@@ -47,6 +47,12 @@ clippy: packages
 
 cargo-test: test-packages
 	@$(with_php) cargo test --release --workspace
+
+# The ports between threads, in every order that the memory model allows; a folder of their own, since the flag
+# would have everything compiled anew.
+models: packages
+	@$(with_php) RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
+	  cargo test --release --package troupe-sapi --lib models
 
 shell-lint: test-packages
 	find . -path ./target -prune -o \( -name '*.sh' -o -path './.ci/run' -o -path './tests/bench/run' \) -print0 | \

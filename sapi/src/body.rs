@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, lock, unlock_and_wake};
 
 /// Bytes that may wait for the reader before the writer has to.
 pub const CAPACITY: usize = 256 * 1024;
@@ -50,7 +50,12 @@ pub fn body_port() -> (BodyWriter, BodyReader) {
         reader: None,
         writer: None,
     }));
-    (BodyWriter { inner: inner.clone() }, BodyReader { inner })
+    (
+        BodyWriter {
+            inner: inner.clone(),
+        },
+        BodyReader { inner },
+    )
 }
 
 /// The connection's end.
@@ -80,7 +85,8 @@ impl BodyWriter {
         }
         inner.buffered += chunk.len();
         inner.chunks.push_back(chunk);
-        wake(inner.reader.take(), inner);
+        let waker = inner.reader.take();
+        unlock_and_wake(inner, waker);
     }
 
     /// The body is complete.
@@ -92,7 +98,8 @@ impl BodyWriter {
         let mut inner = lock(&self.inner);
         if inner.ending.is_none() {
             inner.ending = Some(ending);
-            wake(inner.reader.take(), inner);
+            let waker = inner.reader.take();
+            unlock_and_wake(inner, waker);
         }
     }
 }
@@ -110,11 +117,17 @@ pub struct BodyReader {
 
 impl BodyReader {
     /// Copies what is there into `buffer`; 0 at the end of a complete body. `buffer` must not be empty.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, BodyError>> {
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, BodyError>> {
         let mut inner = lock(&self.inner);
         let mut copied = 0;
         while copied < buffer.len() {
-            let Some(chunk) = inner.chunks.front_mut() else { break };
+            let Some(chunk) = inner.chunks.front_mut() else {
+                break;
+            };
             let step = chunk.len().min(buffer.len() - copied);
             chunk.copy_to_slice(&mut buffer[copied..copied + step]);
             copied += step;
@@ -125,7 +138,8 @@ impl BodyReader {
         if copied > 0 {
             inner.buffered -= copied;
             if inner.buffered < CAPACITY {
-                wake(inner.writer.take(), inner);
+                let waker = inner.writer.take();
+                unlock_and_wake(inner, waker);
             }
             return Poll::Ready(Ok(copied));
         }
@@ -146,15 +160,8 @@ impl Drop for BodyReader {
         inner.reader_gone = true;
         inner.chunks.clear();
         inner.buffered = 0;
-        wake(inner.writer.take(), inner);
-    }
-}
-
-/// Wakes outside the lock, so that the woken side does not run into it.
-fn wake(waker: Option<Waker>, guard: crate::sync::MutexGuard<'_, Inner>) {
-    drop(guard);
-    if let Some(waker) = waker {
-        waker.wake();
+        let waker = inner.writer.take();
+        unlock_and_wake(inner, waker);
     }
 }
 
@@ -165,7 +172,9 @@ mod tests {
     fn read(reader: &mut BodyReader, size: usize) -> Poll<Result<Vec<u8>, BodyError>> {
         let mut buffer = vec![0; size];
         let mut cx = Context::from_waker(Waker::noop());
-        reader.poll_read(&mut cx, &mut buffer).map_ok(|n| buffer[..n].to_vec())
+        reader
+            .poll_read(&mut cx, &mut buffer)
+            .map_ok(|n| buffer[..n].to_vec())
     }
 
     #[test]
@@ -185,7 +194,10 @@ mod tests {
         writer.push(Bytes::from_static(b"half"));
         drop(writer);
         assert_eq!(read(&mut reader, 9), Poll::Ready(Ok(b"half".to_vec())));
-        assert_eq!(read(&mut reader, 9), Poll::Ready(Err(BodyError::ClientLeft)));
+        assert_eq!(
+            read(&mut reader, 9),
+            Poll::Ready(Err(BodyError::ClientLeft))
+        );
     }
 
     #[test]
@@ -197,6 +209,9 @@ mod tests {
         assert!(read(&mut reader, 1).is_ready());
         assert_eq!(writer.poll_ready(&mut cx), Poll::Ready(Ok(())));
         drop(reader);
-        assert_eq!(writer.poll_ready(&mut cx), Poll::Ready(Err(BodyError::NotRead)));
+        assert_eq!(
+            writer.poll_ready(&mut cx),
+            Poll::Ready(Err(BodyError::NotRead))
+        );
     }
 }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, lock, unlock_and_wake};
 
 /// Why a job was not queued. The job is handed back.
 #[derive(Debug)]
@@ -60,7 +60,9 @@ pub struct JobQueue<T> {
 
 impl<T> Clone for JobQueue<T> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone() }
+        Self {
+            inner: self.inner.clone(),
+        }
     }
 }
 
@@ -75,32 +77,28 @@ impl<T> JobQueue<T> {
             next_seat: 0,
             closed: false,
         };
-        Self { inner: Arc::new(Mutex::new(inner)) }
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+        }
     }
 
     /// Queues a job. When the queue is full, jobs that `is_stale` are dropped first: their clients have left.
     pub fn push(&self, job: T, is_stale: impl Fn(&T) -> bool) -> Result<(), PushError<T>> {
-        let mut stale = Vec::new();
-        let waker = {
-            let mut inner = lock(&self.inner);
-            if inner.closed {
-                return Err(PushError::Closed(job));
-            }
-            if inner.jobs.len() >= inner.capacity {
-                let (gone, kept) = inner.jobs.drain(..).partition(|job| is_stale(job));
-                inner.jobs = kept;
-                stale = Vec::from(gone as VecDeque<T>);
-                if inner.jobs.len() >= inner.capacity {
-                    return Err(PushError::Full(job));
-                }
-            }
-            inner.jobs.push_back(job);
-            inner.wake_one()
-        };
-        drop(stale);
-        if let Some(waker) = waker {
-            waker.wake();
+        // Declared before the lock, so that what a stale job owns is dropped after it.
+        let _stale: VecDeque<T>;
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return Err(PushError::Closed(job));
         }
+        if inner.jobs.len() >= inner.capacity {
+            (_stale, inner.jobs) = inner.jobs.drain(..).partition(is_stale);
+            if inner.jobs.len() >= inner.capacity {
+                return Err(PushError::Full(job));
+            }
+        }
+        inner.jobs.push_back(job);
+        let waker = inner.wake_one();
+        unlock_and_wake(inner, waker);
         Ok(())
     }
 
@@ -108,7 +106,10 @@ impl<T> JobQueue<T> {
     pub fn seat(&self) -> Seat<T> {
         let mut inner = lock(&self.inner);
         inner.next_seat += 1;
-        Seat { id: inner.next_seat, queue: self.clone() }
+        Seat {
+            id: inner.next_seat,
+            queue: self.clone(),
+        }
     }
 
     /// Refuses further jobs. Queued ones are still taken; then every seat sees the end.
@@ -153,40 +154,147 @@ pub struct Seat<T> {
 impl<T> Seat<T> {
     /// The next job; `None` once the queue is closed and empty.
     pub fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let (job, waker) = {
-            let mut inner = lock(&self.queue.inner);
-            inner.forget(self.id);
-            match inner.jobs.pop_front() {
-                Some(job) => (job, inner.wake_one()),
-                None if inner.closed => return Poll::Ready(None),
-                None => {
-                    inner.idle.push((self.id, cx.waker().clone()));
-                    return Poll::Pending;
-                }
+        let mut inner = lock(&self.queue.inner);
+        inner.forget(self.id);
+        match inner.jobs.pop_front() {
+            Some(job) => {
+                let waker = inner.wake_one();
+                unlock_and_wake(inner, waker);
+                Poll::Ready(Some(job))
             }
-        };
-        if let Some(waker) = waker {
-            waker.wake();
+            None if inner.closed => Poll::Ready(None),
+            None => {
+                inner.idle.push((self.id, cx.waker().clone()));
+                Poll::Pending
+            }
         }
-        Poll::Ready(Some(job))
     }
 
     /// Leaves the idle list until the next [`poll_pop`](Self::poll_pop), passing on a wake-up that was on its
     /// way here. For a thread that stops waiting without a job.
     pub fn rest(&mut self) {
-        let waker = {
-            let mut inner = lock(&self.queue.inner);
-            inner.forget(self.id);
-            inner.wake_one()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let mut inner = lock(&self.queue.inner);
+        inner.forget(self.id);
+        let waker = inner.wake_one();
+        unlock_and_wake(inner, waker);
     }
 }
 
 impl<T> Drop for Seat<T> {
     fn drop(&mut self) {
         self.rest();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    fn push(queue: &JobQueue<u32>, job: u32) -> Result<(), PushError<u32>> {
+        queue.push(job, |job| job % 2 == 1)
+    }
+
+    fn pop(seat: &mut Seat<u32>) -> Poll<Option<u32>> {
+        seat.poll_pop(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// A seat that waits, and how often it was woken.
+    fn waiting_seat(queue: &JobQueue<u32>) -> (Seat<u32>, Arc<Wakes>) {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut seat = queue.seat();
+        assert!(seat.poll_pop(&mut Context::from_waker(&waker)).is_pending());
+        (seat, wakes)
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wakes {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn jobs_are_taken_first_in_first_out() {
+        let queue = JobQueue::new(3);
+        for job in [2, 4, 6] {
+            assert!(push(&queue, job).is_ok());
+        }
+        let (mut one, mut other) = (queue.seat(), queue.seat());
+        assert_eq!(pop(&mut one), Poll::Ready(Some(2)));
+        assert_eq!(pop(&mut other), Poll::Ready(Some(4)));
+        assert_eq!(pop(&mut one), Poll::Ready(Some(6)));
+        assert!(pop(&mut other).is_pending());
+    }
+
+    #[test]
+    fn a_full_queue_hands_the_job_back() {
+        let queue = JobQueue::new(2);
+        assert!(push(&queue, 2).is_ok());
+        assert!(push(&queue, 4).is_ok());
+        assert!(matches!(push(&queue, 6), Err(PushError::Full(6))));
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn a_full_queue_drops_stale_jobs_before_it_refuses_one() {
+        let queue = JobQueue::new(4);
+        for job in [1, 2, 3, 4, 6] {
+            assert!(push(&queue, job).is_ok());
+        }
+        assert_eq!(queue.take_all(), [2, 4, 6]);
+    }
+
+    #[test]
+    fn stale_jobs_are_left_alone_while_there_is_room() {
+        let queue = JobQueue::new(3);
+        for job in [1, 3, 2] {
+            assert!(push(&queue, job).is_ok());
+        }
+        assert_eq!(queue.take_all(), [1, 3, 2]);
+    }
+
+    #[test]
+    fn the_seat_that_waited_last_is_woken_first_and_alone() {
+        let queue = JobQueue::new(3);
+        let (_early, early) = waiting_seat(&queue);
+        let (mut seat, late) = waiting_seat(&queue);
+        assert!(push(&queue, 2).is_ok());
+        assert!(push(&queue, 4).is_ok());
+        assert_eq!((early.count(), late.count()), (0, 1));
+        assert_eq!(pop(&mut seat), Poll::Ready(Some(2)));
+        assert_eq!((early.count(), late.count()), (1, 1));
+    }
+
+    #[test]
+    fn a_woken_seat_that_leaves_wakes_another() {
+        let queue = JobQueue::new(1);
+        let (_early, early) = waiting_seat(&queue);
+        let (seat, _) = waiting_seat(&queue);
+        assert!(push(&queue, 2).is_ok());
+        drop(seat);
+        assert_eq!(early.count(), 1);
+    }
+
+    #[test]
+    fn a_closed_queue_takes_no_job_and_gives_out_those_it_has() {
+        let queue = JobQueue::new(2);
+        let mut seat = queue.seat();
+        assert!(push(&queue, 2).is_ok());
+        queue.close();
+        assert!(matches!(push(&queue, 4), Err(PushError::Closed(4))));
+        assert_eq!(pop(&mut seat), Poll::Ready(Some(2)));
+        assert_eq!(pop(&mut seat), Poll::Ready(None));
     }
 }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, lock, unlock_and_wake};
 
 /// Bytes of body that the writer gathers before it sends them unasked.
 pub const PART: usize = 64 * 1024;
@@ -80,8 +80,12 @@ pub fn response_port() -> (ResponseWriter, ResponseReader) {
         reader: None,
         writer: None,
     }));
-    let writer =
-        ResponseWriter { inner: inner.clone(), informational: Vec::new(), head: None, body: BytesMut::new() };
+    let writer = ResponseWriter {
+        inner: inner.clone(),
+        informational: Vec::new(),
+        head: None,
+        body: BytesMut::new(),
+    };
     (writer, ResponseReader { inner })
 }
 
@@ -138,14 +142,21 @@ impl ResponseWriter {
             inner.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        inner.parts.extend(self.informational.drain(..).map(Part::Informational));
+        inner
+            .parts
+            .extend(self.informational.drain(..).map(Part::Informational));
         let body = self.body.split().freeze();
         match self.head.take() {
-            Some(head) => inner.parts.push_back(Part::Head { head, body, complete: false }),
+            Some(head) => inner.parts.push_back(Part::Head {
+                head,
+                body,
+                complete: false,
+            }),
             None if body.is_empty() => {}
             None => inner.parts.push_back(Part::Body(body)),
         }
-        wake(inner.reader.take(), inner);
+        let waker = inner.reader.take();
+        unlock_and_wake(inner, waker);
         Poll::Ready(Ok(()))
     }
 
@@ -154,14 +165,21 @@ impl ResponseWriter {
         let body = self.body.split().freeze();
         let head = self.head.take();
         let mut inner = lock(&self.inner);
-        inner.parts.extend(self.informational.drain(..).map(Part::Informational));
+        inner
+            .parts
+            .extend(self.informational.drain(..).map(Part::Informational));
         match head {
-            Some(head) => inner.parts.push_back(Part::Head { head, body, complete: true }),
+            Some(head) => inner.parts.push_back(Part::Head {
+                head,
+                body,
+                complete: true,
+            }),
             None if body.is_empty() => {}
             None => inner.parts.push_back(Part::Body(body)),
         }
         inner.outcome = Some(Outcome::Complete);
-        wake(inner.reader.take(), inner);
+        let waker = inner.reader.take();
+        unlock_and_wake(inner, waker);
     }
 }
 
@@ -170,7 +188,8 @@ impl Drop for ResponseWriter {
         let mut inner = lock(&self.inner);
         if inner.outcome.is_none() {
             inner.outcome = Some(Outcome::Aborted);
-            wake(inner.reader.take(), inner);
+            let waker = inner.reader.take();
+            unlock_and_wake(inner, waker);
         }
     }
 }
@@ -194,7 +213,8 @@ impl ResponseReader {
         let mut inner = lock(&self.inner);
         if let Some(part) = inner.parts.pop_front() {
             if inner.parts.len() < PARTS {
-                wake(inner.writer.take(), inner);
+                let waker = inner.writer.take();
+                unlock_and_wake(inner, waker);
             }
             return Poll::Ready(Ok(part));
         }
@@ -226,15 +246,8 @@ impl Drop for ResponseReader {
         let mut inner = lock(&self.inner);
         inner.reader_gone = true;
         inner.parts.clear();
-        wake(inner.writer.take(), inner);
-    }
-}
-
-/// Wakes outside the lock, so that the woken side does not run into it.
-fn wake(waker: Option<Waker>, guard: MutexGuard<'_, Inner>) {
-    drop(guard);
-    if let Some(waker) = waker {
-        waker.wake();
+        let waker = inner.writer.take();
+        unlock_and_wake(inner, waker);
     }
 }
 
@@ -243,7 +256,10 @@ mod tests {
     use super::*;
 
     fn head(status: u16) -> Head {
-        Head { status, headers: Vec::new() }
+        Head {
+            status,
+            headers: Vec::new(),
+        }
     }
 
     fn flush(writer: &mut ResponseWriter) -> Poll<Result<(), ClientLeft>> {
@@ -260,7 +276,11 @@ mod tests {
         writer.set_head(head(200));
         assert!(writer.write(b"hello"));
         writer.finish();
-        let expected = Part::Head { head: head(200), body: Bytes::from_static(b"hello"), complete: true };
+        let expected = Part::Head {
+            head: head(200),
+            body: Bytes::from_static(b"hello"),
+            complete: true,
+        };
         assert_eq!(part(&mut reader), Poll::Ready(Ok(expected)));
         assert_eq!(part(&mut reader), Poll::Ready(Err(Outcome::Complete)));
     }
@@ -276,13 +296,25 @@ mod tests {
         }
         writer.write(b"z");
         assert!(flush(&mut writer).is_pending());
-        assert!(matches!(part(&mut reader), Poll::Ready(Ok(Part::Head { complete: false, .. }))));
+        assert!(matches!(
+            part(&mut reader),
+            Poll::Ready(Ok(Part::Head {
+                complete: false,
+                ..
+            }))
+        ));
         assert_eq!(flush(&mut writer), Poll::Ready(Ok(())));
         writer.finish();
         for n in 1..PARTS as u8 {
-            assert_eq!(part(&mut reader), Poll::Ready(Ok(Part::Body(Bytes::from(vec![n])))));
+            assert_eq!(
+                part(&mut reader),
+                Poll::Ready(Ok(Part::Body(Bytes::from(vec![n]))))
+            );
         }
-        assert_eq!(part(&mut reader), Poll::Ready(Ok(Part::Body(Bytes::from_static(b"z")))));
+        assert_eq!(
+            part(&mut reader),
+            Poll::Ready(Ok(Part::Body(Bytes::from_static(b"z"))))
+        );
         assert_eq!(part(&mut reader), Poll::Ready(Err(Outcome::Complete)));
     }
 

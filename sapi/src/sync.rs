@@ -24,10 +24,22 @@ mod imp {
     }
 }
 
+use std::task::Waker;
+
 pub(crate) use imp::*;
 
 /// Locks without poisoning: a panic while holding one of our locks leaves plain data behind that the next
 /// holder can use, and a second panic would only take down a bystander.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Releases the lock, then wakes: the woken side would run into it otherwise.
+pub(crate) fn unlock_and_wake<T>(guard: MutexGuard<'_, T>, waker: Option<Waker>) {
+    drop(guard);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
 }

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use crate::sync::{AtomicBool, AtomicU8, Ordering, Thread, current_thread, park, park_until, yield_now};
+use crate::sync::{
+    AtomicBool, AtomicU8, Ordering, Thread, current_thread, park, park_until, yield_now,
+};
 
 const EMPTY: u8 = 0;
 const PARKED: u8 = 1;
@@ -95,7 +97,7 @@ impl Parker {
         }
     }
 
-    fn draining(&self) -> bool {
+    pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
@@ -106,7 +108,9 @@ impl Parker {
     }
 
     fn take_notice(&self) -> bool {
-        self.state.compare_exchange(NOTIFIED, EMPTY, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.state
+            .compare_exchange(NOTIFIED, EMPTY, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 
     /// Sleeps until notified or until the deadline; may return early.
@@ -117,14 +121,17 @@ impl Parker {
             }
             yield_now();
         }
-        if self.state.compare_exchange(EMPTY, PARKED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            self.state.store(EMPTY, Ordering::SeqCst);
-            return;
+        if self
+            .state
+            .compare_exchange(EMPTY, PARKED, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
+            match deadline {
+                None => park(),
+                Some(deadline) => park_until(deadline),
+            }
         }
-        match deadline {
-            None => park(),
-            Some(deadline) => park_until(deadline),
-        }
+        // May overwrite a notice, which is no loss: the next poll comes after it and sees what it was about.
         self.state.store(EMPTY, Ordering::SeqCst);
     }
 }
@@ -154,7 +161,10 @@ impl Wait {
             draining: AtomicBool::new(false),
             thread: current_thread(),
         });
-        Self { waker: Waker::from(parker.clone()), parker }
+        Self {
+            waker: Waker::from(parker.clone()),
+            parker,
+        }
     }
 
     pub(crate) fn parker(&self) -> Arc<Parker> {

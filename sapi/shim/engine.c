@@ -8,8 +8,18 @@ ZEND_TSRMLS_CACHE_DEFINE()
 const troupe_callbacks *troupe_rust;
 static const troupe_engine_config *engine_config;
 
+/* When every extension has started, OPcache too, and no thread has copied the function table yet. */
+static zend_result install(void)
+{
+    troupe_observe_errors();
+    troupe_select_install();
+    troupe_interrupt_install();
+    return SUCCESS;
+}
+
 static int module_startup(sapi_module_struct *module)
 {
+    zend_post_startup_cb = install;
     return php_module_startup(module, &troupe_module);
 }
 
@@ -109,8 +119,6 @@ const char *troupe_engine_start(const troupe_engine_config *config, const troupe
         return "PHP's module start-up failed; the messages before this one say why";
     }
     lock_ini(config->ini_locked);
-    troupe_observe_errors();
-    troupe_interrupt_install();
     return NULL;
 }
 

@@ -63,7 +63,5 @@ flush();
 if (isset($_GET['limit'])) {
     set_time_limit((int) $_GET['limit']);
 }
-// Straight on, so that no loop and no call of a function in PHP looks for an interrupt.
 $block[$_GET['do']]();
-sleep((int) ($_GET['then_sleep'] ?? 0));
 echo "after\n";

@@ -46,6 +46,7 @@ clippy: packages
 	@$(with_php) cargo clippy --release --workspace --all-targets -- -D warnings
 
 cargo-test: test-packages
+	@php-src-build/build.sh --tests >/dev/null
 	@$(with_php) cargo test --release --workspace
 
 # The ports between threads, in every order that the memory model allows; a folder of their own, since the flag

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes sure that there is a ZTS PHP to build Troupe against, and prints its prefix.
 #
-#   PREFIX=$(php-src-build/build.sh [--update])
+#   PREFIX=$(php-src-build/build.sh [--update | --tests])
 #
-# A finished build is found again at once; --update looks for a newer PHP first. The prefix is the
-# only line on standard output; progress and errors go to standard error.
+# A finished build is found again at once; --update looks for a newer PHP first; --tests makes sure
+# that PHP's own tests are kept with it as well. The prefix is the only line on standard output;
+# progress and errors go to standard error.
 #
 # A build is named by its PHP version and a hash of that version, configure.flags and compile.sh
 # (and of what the environment changes), and lies in the cache folder. Its stamp .complete is written
@@ -32,8 +33,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL PHPRC PHP_INI_SCAN_DIR
 
 main() {
   case "$*" in
-    "" | --update) ;;
-    *) die "unknown arguments: $* (usage: build.sh [--update])" ;;
+    "" | --update | --tests) ;;
+    *) die "unknown arguments: $* (usage: build.sh [--update | --tests])" ;;
   esac
   if [ -n "${TROUPE_PHP_CONFIG-}" ]; then
     [ -z "${TROUPE_PHP_SOURCE-}" ] || die "TROUPE_PHP_SOURCE and TROUPE_PHP_CONFIG are both set: which of them is meant?"
@@ -48,7 +49,7 @@ main() {
 
   local prefix=""
   if [ "${1-}" != --update ]; then prefix=$(newest_build); fi
-  if [ -z "$prefix" ] || ! extensions_current "$prefix"; then
+  if [ -z "$prefix" ] || ! extensions_current "$prefix" || lacks_tests "$prefix" "$@"; then
     mkdir -p "$cache"
     log=$cache/php-build.log scratch=$cache/scratch
     take_lock
@@ -57,6 +58,7 @@ main() {
     : >"$log"
     if [ -z "$prefix" ]; then build_php; fi
     if ! extensions_current "$prefix"; then build_extensions "$prefix"; fi
+    if lacks_tests "$prefix" "$@"; then refetch_phpt "$prefix"; fi
     rm -rf "$scratch"
   fi
   echo "$prefix"
@@ -136,6 +138,7 @@ build_php() {
   run_steps "$log" "$here/compile.sh" "$scratch/php" "$prefix" "$here/configure.flags"
   check_php "$prefix/bin/php-config"
   touch "$prefix/.complete"
+  keep_phpt "$prefix"
 }
 
 # Tells how far the compiler is: the Makefile has one rule for each file.
@@ -155,6 +158,28 @@ build_extensions() {
   say "PHP extensions for $1"
   run_steps "$log" "$here/extensions.sh" "$1" "$cache" "$scratch/extensions"
   extensions_stamp >"$1/.extensions"
+}
+
+phpt_stamp() { sha256sum <"$here/phpt.sh"; }
+lacks_tests() { [ "${2-}" = --tests ] && [ "$(cat "$1/.phpt" 2>/dev/null)" != "$(phpt_stamp)" ]; }
+
+# From the source that the build has just been made of.
+keep_phpt() {
+  run_steps "$log" "$here/phpt.sh" "$scratch/php" "$1"
+  phpt_stamp >"$1/.phpt"
+}
+
+# For a build that is older than what keeps the tests: the same source is fetched once more.
+refetch_phpt() {
+  local version
+  rm -rf "$scratch"
+  mkdir "$scratch"
+  say "PHP's own tests for $1"
+  run_steps "$log" fetch_source "$cache" "$scratch/php"
+  version=$(version_of "$scratch/php")
+  [ "$(prefix_of "$version")" = "$1" ] ||
+    die "the tests of that PHP can't be had: the source at hand is $version; build that one with build.sh --update"
+  keep_phpt "$1"
 }
 
 # Ends with a message unless the PHP that belongs to this php-config can be embedded.

@@ -1,21 +1,19 @@
 /* How a running script is interrupted: the kill signal, the interrupt check between two opcodes, time limits.
  *
- * PHP looks at EG(vm_interrupt) in loops and at the entry of functions written in PHP, so two gaps are closed
- * here. A script without either never looks: functions that may block look when they return. And PHP's timer
- * fires once, which a blocking call may swallow: from the first time on it fires again and again.
+ * PHP looks at EG(vm_interrupt) at jumps and after calls, so what is left to do is to end the call that blocks.
+ * interpose.c sees to that whenever a signal comes; the kill signal is sent again and again, PHP's timer fires once
+ * and may be swallowed by a call that is about to block: from its first time on it fires again and again too.
  */
 #include "shim.h"
 
 #include <signal.h>
 #include <time.h>
-#include <zend_extensions.h>
 
 /* Between two attempts to break a blocking call of a script whose time is up. */
 static const struct timespec FIRE_AGAIN = {.tv_nsec = 100 * 1000 * 1000};
 
 static void (*next_interrupt_function)(zend_execute_data *);
 static void (*next_timeout_function)(int seconds);
-static int original_handler; /* slot in zend_internal_function.reserved */
 
 int troupe_kill_signal(void)
 {
@@ -92,39 +90,7 @@ void troupe_limit_last_words(void)
     }
 }
 
-/* Stands for a function that may block: calls it, then looks whether the script is to end. May bail out. */
-static ZEND_FUNCTION(interruptible)
-{
-    zif_handler original = (zif_handler)EX(func)->internal_function.reserved[original_handler];
-
-    original(INTERNAL_FUNCTION_PARAM_PASSTHRU);
-    if (zend_atomic_bool_load_ex(&EG(vm_interrupt))) {
-        zend_atomic_bool_store_ex(&EG(vm_interrupt), false);
-        if (zend_atomic_bool_load_ex(&EG(timed_out))) {
-            zend_timeout();
-        }
-        zend_interrupt_function(execute_data);
-    }
-}
-
-static const char *const blocking[] = {
-    "sleep", "usleep", "time_nanosleep", "time_sleep_until", "flock", "fopen", "fread", "fgets", "fgetc", "fgetcsv",
-    "fscanf", "fpassthru", "fwrite", "fputs", "fputcsv", "fflush", "fclose", "feof", "file", "file_get_contents",
-    "file_put_contents", "readfile", "copy", "stream_get_contents", "stream_get_line", "stream_copy_to_stream",
-    "stream_select", "stream_socket_accept", "stream_socket_client", "stream_socket_enable_crypto",
-    "stream_socket_recvfrom", "stream_socket_sendto", "fsockopen", "pfsockopen", "socket_accept", "socket_connect",
-    "socket_read", "socket_recv", "socket_recvfrom", "socket_recvmsg", "socket_select", "socket_send",
-    "socket_sendmsg", "socket_sendto", "socket_write", "curl_exec", "curl_multi_exec", "curl_multi_select",
-    "exec", "shell_exec", "system", "passthru", "popen", "pclose", "proc_close", "proc_open", "mail",
-    "gethostbyname", "gethostbynamel", "gethostbyaddr", "dns_get_record", "checkdnsrr", "getmxrr",
-    "mysqli_connect", "mysqli_real_connect", "mysqli_query", "mysqli_real_query", "mysqli_multi_query",
-    "mysqli_execute_query", "mysqli_stmt_execute", "mysqli_poll", "pg_connect", "pg_pconnect", "pg_query",
-    "pg_query_params", "pg_execute", "pg_prepare", "pg_get_result", "pcntl_wait", "pcntl_waitpid",
-    "pcntl_sigwaitinfo", "pcntl_sigtimedwait", "session_start", "frankenphp_worker_get_vars",
-    "frankenphp_worker_task_send", "frankenphp_worker_task_read", "frankenphp_worker_task_update",
-};
-
-/* Once, before any other PHP thread exists. Last of all that replaces handlers. */
+/* Once, before any other PHP thread exists. */
 void troupe_interrupt_install(void)
 {
     struct sigaction action = {.sa_handler = on_kill_signal};
@@ -135,13 +101,4 @@ void troupe_interrupt_install(void)
     zend_interrupt_function = on_interrupt;
     next_timeout_function = zend_on_timeout;
     zend_on_timeout = on_timeout;
-
-    original_handler = zend_get_op_array_extension_handle("Troupe");
-    for (size_t i = 0; i < sizeof(blocking) / sizeof(*blocking); i++) {
-        zend_internal_function *function = troupe_internal_function(blocking[i]);
-        if (function) {
-            function->reserved[original_handler] = (void *)function->handler;
-            function->handler = ZEND_FN(interruptible);
-        }
-    }
 }

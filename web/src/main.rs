@@ -1,9 +1,43 @@
+//! `troupe`: the command line in front of the server.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `cli`, `config` | what the user says, checked |
+//! | `run`, `assembly` | a server's life; its parts put together |
+//! | `server` | bytes in and out: sockets, TLS, HTTP/1 and HTTP/2 |
+//! | `app` | a request's way: `host` → `route` → `static_files` or `php` → `compress` → `access` |
+//! | `logging` | where records go |
+
 #![forbid(unsafe_code)]
+
+mod access;
+mod answer;
+mod app;
+mod assembly;
 mod cli;
+mod commands;
 mod compress;
 mod config;
 mod encoding;
+mod host;
 mod logging;
+mod php;
 mod route;
+mod run;
+mod server;
 mod static_files;
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::execute(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("troupe: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -22,6 +22,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     pub listen: Vec<Listen>,
+    /// Let other processes listen on the same addresses (SO_REUSEPORT).
+    pub reuse_port: bool,
     /// Threads that do network I/O; PHP never runs on them.
     pub io_threads: usize,
     /// Connections open at once; more of them wait in the kernel's backlog.

@@ -33,6 +33,7 @@ fn server(mut section: Section<'_>, base: &Path) -> Server {
     let local = Listen::Plain(std::net::SocketAddr::from(([127, 0, 0, 1], 8080)));
     let server = Server {
         listen: listeners(section.get("listen", vec![local]), base),
+        reuse_port: section.get("reuse_port", false),
         io_threads: section.get("io_threads", processors()),
         max_connections: section.get("max_connections", 25_000),
         header_size: section.get("header_size", Size::kib(64)),
@@ -233,7 +234,7 @@ fn worker(mut section: Section<'_>, base: &Path) -> Worker {
         env: section.get("env", defaults.env),
         matches: section.get("match", defaults.matches),
         watch: section.get("watch", defaults.watch),
-        restart: restart_policy(&mut section),
+        restart: restart_policy(&mut section, defaults.restart),
         max_requests: section.get("max_requests", defaults.max_requests),
         ttl: section.get("ttl", defaults.ttl),
         max_memory: section.get("max_memory", defaults.max_memory),
@@ -256,7 +257,11 @@ impl Worker {
             env: Default::default(),
             matches: Vec::new(),
             watch: Vec::new(),
-            restart: RestartPolicy::default(),
+            restart: RestartPolicy {
+                // A request in hand is worth more patience than a loop of our own making.
+                grace: 30 * SECOND,
+                ..RestartPolicy::default()
+            },
             max_requests: None,
             ttl: None,
             max_memory: None,
@@ -277,7 +282,7 @@ fn background(mut section: Section<'_>, base: &Path) -> Background {
         max_threads: section.get("max_threads", defaults.max_threads),
         env: section.get("env", defaults.env),
         watch: section.get("watch", defaults.watch),
-        restart: restart_policy(&mut section),
+        restart: restart_policy(&mut section, defaults.restart),
         max_queue: section.get("max_queue", defaults.max_queue),
         max_names: section.get("max_names", defaults.max_names),
     };
@@ -303,8 +308,7 @@ impl Background {
     }
 }
 
-fn restart_policy(section: &mut Section<'_>) -> RestartPolicy {
-    let defaults = RestartPolicy::default();
+fn restart_policy(section: &mut Section<'_>, defaults: RestartPolicy) -> RestartPolicy {
     RestartPolicy {
         restart: section.get("restart", defaults.restart),
         backoff: section.get("backoff", defaults.backoff),

@@ -16,6 +16,13 @@ use super::value::Kind;
 /// The process environment, or a test's.
 pub type Environment = BTreeMap<String, String>;
 
+/// Variables of the build, which whoever builds and runs in one shell has set.
+const OF_THE_BUILD: [&str; 3] = [
+    "TROUPE_PHP_CONFIG",
+    "TROUPE_PHP_EXTENSIONS",
+    "TROUPE_PHP_SOURCE",
+];
+
 /// What all sections of one configuration share: the environment, and what was found out so far.
 pub struct Reader {
     environment: Environment,
@@ -55,7 +62,7 @@ impl Reader {
             .into();
         for name in self.environment.keys() {
             let claimed = prefixes.iter().any(|prefix| name.starts_with(prefix));
-            if claimed && !known.contains(name) {
+            if claimed && !known.contains(name) && !OF_THE_BUILD.contains(&name.as_str()) {
                 let hint = match nearest(name, known.iter().map(String::as_str)) {
                     Some(known) => format!(" (did you mean {known}?)"),
                     None => String::new(),

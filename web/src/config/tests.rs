@@ -72,6 +72,7 @@ fn every_key_is_read() {
         r#"
         [server]
         listen = [":80", "tls::443", "unix:t.sock"]
+        reuse_port = true
         io_threads = 3
         max_connections = 10
         header_size = "16KiB"
@@ -388,6 +389,7 @@ fn the_environment_overrides_the_file() {
             ("TROUPE_SITE_MY_BLOG_ROOT", "public"),
             ("TROUPE_SITE_MY_BLOG_WORKER_API_NUM", "7"),
             ("TROUPE_SERVICE_HOST", "10.0.0.1"),
+            ("TROUPE_PHP_CONFIG", "/opt/php/bin/php-config"),
         ],
     )
     .unwrap();

@@ -1,0 +1,219 @@
+//! Every request's way through the server: host → site → target → answer → compression → log.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Payload, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
+use actix_web::http::{ConnectionType, Method, StatusCode, header};
+use actix_web::{App, HttpRequest, HttpResponse};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use troupe_sapi::Scope;
+
+use crate::access::{self, Record};
+use crate::answer;
+use crate::compress;
+use crate::config::Encoding;
+use crate::config::value::Table;
+use crate::host::Host;
+use crate::php::{self, Job, Limits, Pool};
+use crate::route::{Hosts, Router, Script, Target};
+use crate::server::Facts;
+use crate::static_files;
+
+/// What all I/O threads share.
+pub struct State {
+    pub hosts: Hosts,
+    pub sites: Vec<Site>,
+    /// For scripts that are nobody's worker.
+    pub classic: Pool,
+    pub limits: Limits,
+    /// Request line and headers, in bytes.
+    pub header_size: u64,
+    pub compress: Vec<Encoding>,
+    pub log_access: bool,
+}
+
+/// One site, ready to serve.
+pub struct Site {
+    pub router: Router,
+    pub env: Table,
+    /// Its background workers.
+    pub scope: Option<Arc<dyn Scope>>,
+    /// As the router counts them.
+    pub workers: Vec<Pool>,
+}
+
+/// The application for one I/O thread.
+pub fn app(state: Arc<State>) -> App<impl AppService> {
+    App::new().default_service(fn_service(move |request: ServiceRequest| {
+        let state = state.clone();
+        async move {
+            let (request, payload) = request.into_parts();
+            let response = serve(&state, &request, payload).await;
+            Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
+        }
+    }))
+}
+
+/// What actix-web calls an application's inside.
+pub trait AppService:
+    ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >
+{
+}
+
+impl<T> AppService for T where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        >
+{
+}
+
+/// Answers one request, and sees to it that its end is noticed.
+async fn serve(state: &State, request: &HttpRequest, payload: Payload) -> HttpResponse<BoxBody> {
+    let received = Instant::now();
+    let Some(facts) = request.conn_data::<Rc<Facts>>() else {
+        // Every connection is opened with its facts.
+        return answer::status(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let in_flight = facts.enter();
+    let id = php::next_id();
+    let record = state.log_access.then(|| {
+        let client = match facts.addresses {
+            Some((client, _)) => client.ip().to_canonical().to_string(),
+            None => "unix:".to_owned(),
+        };
+        Record::new(id, received, request, client)
+    });
+    let response = answer(state, request, payload, facts, id, received).await;
+    let mut response = compress::apply(request.headers(), response, &state.compress);
+    if facts.is_draining() {
+        response
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+    access::follow(response, in_flight, record)
+}
+
+async fn answer(
+    state: &State,
+    request: &HttpRequest,
+    payload: Payload,
+    facts: &Facts,
+    id: u64,
+    received: Instant,
+) -> HttpResponse<BoxBody> {
+    if header_size(request) > state.header_size {
+        return answer::status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    // Neither a proxy nor an echo.
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return answer::status(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let host = match Host::of(request) {
+        Ok(host) => host,
+        Err(bad) => return answer::text(StatusCode::BAD_REQUEST, &bad.to_string()),
+    };
+    let Some(site) = state.hosts.find(host.as_str()) else {
+        return answer::status(StatusCode::MISDIRECTED_REQUEST);
+    };
+    let site = &state.sites[site];
+    let path = request.uri().path();
+    match site.router.resolve(path) {
+        Target::Static(file) => static_files::respond(request, file, &state.compress),
+        Target::Php(script) => {
+            let job = Job {
+                id,
+                received,
+                request,
+                facts,
+                host,
+                pool: pool_of(&script, site, &state.classic),
+                script,
+                site_env: &site.env,
+                scope: site.scope.clone(),
+                limits: state.limits,
+            };
+            php::respond(job, payload).await
+        }
+        Target::Redirect(path) => redirect(request, &path),
+        Target::NotFound => answer::status(StatusCode::NOT_FOUND),
+        Target::Forbidden => {
+            tracing::warn!(request = id, path, "refused: the file must not be read");
+            answer::status(StatusCode::FORBIDDEN)
+        }
+        Target::BadRequest(bad) => answer::text(StatusCode::BAD_REQUEST, &bad.to_string()),
+        Target::Failed(errno) => {
+            tracing::error!(request = id, path, "the file can't be opened: {errno}");
+            answer::status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn pool_of<'a>(script: &Script, site: &'a Site, classic: &'a Pool) -> &'a Pool {
+    let worker = script.worker.and_then(|worker| site.workers.get(worker));
+    worker.unwrap_or(classic)
+}
+
+/// As it was on the wire: `name: value` and line ends.
+fn header_size(request: &HttpRequest) -> u64 {
+    const SEPARATORS: usize = 4;
+    let line = request
+        .uri()
+        .path_and_query()
+        .map_or(1, |uri| uri.as_str().len());
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + SEPARATORS);
+    (line + headers.sum::<usize>()) as u64
+}
+
+/// What may stand in a path as it is (RFC 3986): unreserved characters, sub-delimiters, `:`, `@`, `/`.
+const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'/');
+
+/// To the folder with its slash; the path is canonical, so it can't be taken for another host's.
+fn redirect(request: &HttpRequest, path: &[u8]) -> HttpResponse<BoxBody> {
+    let mut location = percent_encode(path, NOT_IN_A_PATH).to_string();
+    if let Some(query) = request.uri().query() {
+        location.push('?');
+        location.push_str(query);
+    }
+    let status = match *request.method() {
+        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
+        // The method and the body are to be sent again.
+        _ => StatusCode::PERMANENT_REDIRECT,
+    };
+    let mut response = answer::status(status);
+    if let Ok(location) = header::HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,173 @@
+//! From the configuration to what the layers below want: PHP's settings, the tree's specification, and
+//! the state of the application.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use troupe_actors::supervision::{
+    BackoffPolicy, ChildSpec, Intensity, Policy, RecyclePolicy, Restart, ScalingPolicy, Strategy,
+};
+use troupe_actors::{Handle, PoolSpec, ServerSpec, SiteSpec, Work};
+use troupe_sapi::EngineConfig;
+
+use crate::app::{self, State};
+use crate::config::value::Table;
+use crate::config::{self, Config, RestartPolicy, Worker};
+use crate::logging;
+use crate::php::{BodyLimits, Limits, Pool};
+use crate::route::{Hosts, Router};
+
+/// The classic pool's name, in the tree and in metrics.
+const CLASSIC: &str = "classic";
+
+/// PHP's settings.
+pub fn engine(php: &config::Php) -> EngineConfig {
+    let entries = |table: &Table| {
+        let entries = table.iter();
+        entries
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    };
+    EngineConfig {
+        php_ini: php.php_ini.clone(),
+        defaults: Vec::new(),
+        ini: entries(&php.ini),
+        locked: entries(&php.admin_ini),
+    }
+}
+
+/// The supervision tree's specification.
+pub fn tree(config: &Config) -> ServerSpec {
+    let queue_capacity = config.server.queue_length;
+    let mut classic = PoolSpec::new(CLASSIC, Work::Classic, 1);
+    classic.scaling = scaling(config.php.threads, config.php.max_threads);
+    classic.queue_capacity = queue_capacity;
+    classic.slow_after = config.php.slow_log;
+    let sites = config.sites.iter().map(|site| SiteSpec {
+        name: site.name.clone(),
+        http: site
+            .workers
+            .iter()
+            .map(|worker| http_pool(site, worker, queue_capacity))
+            .collect(),
+    });
+    ServerSpec {
+        classic,
+        sites: sites.collect(),
+    }
+}
+
+fn http_pool(site: &config::Site, worker: &Worker, queue_capacity: usize) -> PoolSpec {
+    let env = site.env.iter().chain(&worker.env);
+    let script = troupe_actors::Script {
+        name: c_text(worker.name.as_bytes()),
+        path: c_path(&worker.script),
+        env: env
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    };
+    let mut pool = PoolSpec::new(&worker.name, Work::Http(script), 1);
+    pool.scaling = scaling(worker.num, worker.max_threads);
+    pool.queue_capacity = queue_capacity;
+    pool.worker = child(&worker.restart);
+    pool.policy = Policy {
+        strategy: Strategy::OneForOne,
+        intensity: Some(Intensity {
+            limit: count(worker.restart.intensity),
+            period: worker.restart.period,
+        }),
+    };
+    pool.recycle = RecyclePolicy {
+        max_requests: worker.max_requests.map(|max| max as u64),
+        ttl: worker.ttl,
+        max_memory: worker.max_memory.map(|size| size.0),
+    };
+    pool.slow_after = worker.slow_log;
+    pool
+}
+
+fn scaling(threads: usize, max_threads: usize) -> ScalingPolicy {
+    ScalingPolicy::between(count(threads), count(max_threads))
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn child(policy: &RestartPolicy) -> ChildSpec {
+    ChildSpec {
+        restart: match policy.restart {
+            config::Restart::Permanent => Restart::Permanent,
+            config::Restart::Transient => Restart::Transient,
+            config::Restart::Temporary => Restart::Temporary,
+        },
+        grace: policy.grace,
+        backoff: BackoffPolicy {
+            base: policy.backoff,
+            cap: policy.backoff_max,
+            ..BackoffPolicy::default()
+        },
+        max_consecutive_failures: Some(count(policy.max_consecutive_failures)),
+        ..ChildSpec::default()
+    }
+}
+
+/// The state of the application, with the doors of the pools that the tree has opened.
+pub fn state(config: &Config, tree: &Handle) -> io::Result<State> {
+    let server = &config.server;
+    let classic = Pool {
+        port: tree.classic().clone(),
+        env: Table::new(),
+        deadline: config.php.deadline,
+    };
+    Ok(State {
+        hosts: Hosts::new(config.sites.iter().map(|site| site.hosts.as_slice())),
+        sites: config
+            .sites
+            .iter()
+            .map(|site| app_site(site, tree))
+            .collect::<io::Result<_>>()?,
+        classic,
+        limits: Limits {
+            body: BodyLimits {
+                size: server.body_size.0,
+                idle: server.body_idle_timeout,
+            },
+            write_idle: server.write_idle_timeout,
+            wait: server.max_wait_time,
+        },
+        header_size: server.header_size.0,
+        compress: server.compress.clone(),
+        log_access: logging::access_is_on(server),
+    })
+}
+
+fn app_site(site: &config::Site, tree: &Handle) -> io::Result<app::Site> {
+    let pool = |worker: &Worker| {
+        let port = tree
+            .http(&site.name, &worker.name)
+            .ok_or_else(|| io::Error::other(format!("the worker {} has no pool", worker.name)))?;
+        Ok(Pool {
+            port: port.clone(),
+            env: worker.env.clone(),
+            deadline: worker.deadline,
+        })
+    };
+    Ok(app::Site {
+        router: Router::new(site)?,
+        env: site.env.clone(),
+        scope: None,
+        workers: site.workers.iter().map(pool).collect::<io::Result<_>>()?,
+    })
+}
+
+fn c_path(path: &Path) -> CString {
+    c_text(path.as_os_str().as_bytes())
+}
+
+/// The validation has refused names with a NUL, and no path has one.
+fn c_text(text: &[u8]) -> CString {
+    CString::new(text).unwrap_or_default()
+}

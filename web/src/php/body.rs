@@ -1,0 +1,207 @@
+//! A request's body on its way to the script.
+//!
+//! A small body is read whole before a PHP thread is asked for, so that a slow client holds up a
+//! connection and no thread. Larger ones, and those of unknown length, are pumped into a bounded port
+//! while the script runs: the client is read as fast as the script reads, and no faster.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use tokio::time::timeout;
+use troupe_sapi::{BodyWriter, RequestBody, body_port};
+
+/// Bodies up to this are read before the script starts.
+const SMALL: u64 = 64 * 1024;
+
+/// The limits of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// In bytes.
+    pub size: u64,
+    /// Between two pieces of it.
+    pub idle: Duration,
+}
+
+/// Why a body can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyProblem {
+    #[error("the request body is larger than the server takes")]
+    TooLarge,
+    #[error("the request body did not arrive in time")]
+    TooSlow,
+    #[error("the request body is malformed or incomplete")]
+    Broken,
+}
+
+/// A body for a script.
+pub struct Body {
+    pub body: RequestBody,
+    /// As announced or, of a whole body, as counted.
+    pub length: Option<u64>,
+    /// To be polled along with the response.
+    pub pump: Pump,
+}
+
+impl Body {
+    fn whole(body: RequestBody, length: Option<u64>) -> Self {
+        Self {
+            body,
+            length,
+            pump: Pump::idle(),
+        }
+    }
+}
+
+/// Moves a body from the connection to the script, on the connection's own task: when the script is
+/// done, or the client is gone, nothing is left behind.
+pub struct Pump(Option<Pin<Box<Moving>>>);
+
+type Moving = dyn Future<Output = Result<(), BodyProblem>>;
+
+impl Pump {
+    /// For a body that is there already.
+    pub fn idle() -> Self {
+        Self(None)
+    }
+
+    /// Moves what can be moved; says so once when the rest will never come.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), BodyProblem> {
+        let Some(pump) = &mut self.0 else {
+            return Ok(());
+        };
+        match pump.as_mut().poll(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(result) => {
+                self.0 = None;
+                result
+            }
+        }
+    }
+}
+
+/// Takes the body over, of the length that the client announced, if it did.
+pub async fn receive(
+    mut payload: Payload,
+    announced: Option<u64>,
+    limits: BodyLimits,
+) -> Result<Body, BodyProblem> {
+    match announced {
+        Some(length) if length > limits.size => Err(BodyProblem::TooLarge),
+        Some(0) => Ok(Body::whole(RequestBody::Empty, Some(0))),
+        Some(length) if length <= SMALL => {
+            let whole = read_whole(&mut payload, length, limits).await?;
+            Ok(Body::whole(RequestBody::Whole(whole), announced))
+        }
+        Some(_) => Ok(stream(payload, announced, limits)),
+        None if matches!(payload, Payload::None) => Ok(Body::whole(RequestBody::Empty, None)),
+        None => match now(&mut payload).await {
+            // HTTP/2 says only here that there is no body.
+            Some(None) => Ok(Body::whole(RequestBody::Empty, None)),
+            Some(Some(chunk)) => {
+                let chunk = chunk.map_err(|_| BodyProblem::Broken)?;
+                let rest = Some(chunk);
+                Ok(stream_after(rest, payload, None, limits))
+            }
+            None => Ok(stream(payload, None, limits)),
+        },
+    }
+}
+
+type Chunk = Result<Bytes, PayloadError>;
+
+async fn next(payload: &mut Payload) -> Option<Chunk> {
+    poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx)).await
+}
+
+/// The next chunk if it is there already.
+async fn now(payload: &mut Payload) -> Option<Option<Chunk>> {
+    poll_fn(|cx| {
+        Poll::Ready(match Pin::new(&mut *payload).poll_next(cx) {
+            Poll::Ready(chunk) => Some(chunk),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+async fn read_whole(
+    payload: &mut Payload,
+    length: u64,
+    limits: BodyLimits,
+) -> Result<Bytes, BodyProblem> {
+    let mut whole = BytesMut::new();
+    loop {
+        let chunk = match timeout(limits.idle, next(payload)).await {
+            Err(_) => return Err(BodyProblem::TooSlow),
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Err(BodyProblem::Broken),
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        if whole.is_empty() && chunk.len() as u64 == length {
+            return Ok(chunk);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    match whole.len() as u64 == length {
+        true => Ok(whole.freeze()),
+        false => Err(BodyProblem::Broken),
+    }
+}
+
+fn stream(payload: Payload, announced: Option<u64>, limits: BodyLimits) -> Body {
+    stream_after(None, payload, announced, limits)
+}
+
+fn stream_after(
+    first: Option<Bytes>,
+    payload: Payload,
+    announced: Option<u64>,
+    limits: BodyLimits,
+) -> Body {
+    let (writer, reader) = body_port();
+    Body {
+        body: RequestBody::Stream(reader),
+        length: announced,
+        pump: Pump(Some(Box::pin(pump(first, payload, writer, limits)))),
+    }
+}
+
+/// Ends when the body does, when the script needs no more of it, or with a problem; then the writer's
+/// drop tells the script that the rest will not come.
+async fn pump(
+    mut first: Option<Bytes>,
+    mut payload: Payload,
+    mut writer: BodyWriter,
+    limits: BodyLimits,
+) -> Result<(), BodyProblem> {
+    let mut passed = 0;
+    loop {
+        let chunk = match first.take() {
+            Some(chunk) => chunk,
+            None => match timeout(limits.idle, next(&mut payload)).await {
+                Err(_) => return Err(BodyProblem::TooSlow),
+                Ok(Some(Err(_))) => return Err(BodyProblem::Broken),
+                Ok(Some(Ok(chunk))) => chunk,
+                Ok(None) => {
+                    writer.finish();
+                    return Ok(());
+                }
+            },
+        };
+        passed += chunk.len() as u64;
+        if passed > limits.size {
+            return Err(BodyProblem::TooLarge);
+        }
+        let ready = poll_fn(|cx| writer.poll_ready(cx)).await;
+        if ready.is_err() {
+            return Ok(());
+        }
+        writer.push(chunk);
+    }
+}

@@ -1,0 +1,206 @@
+//! The bridge to PHP: an HTTP request becomes a job for a pool, the job's response an HTTP response.
+//!
+//! ```text
+//!   I/O thread                                        PHP thread
+//!   receive body ─► Request ──► PoolPort (bounded) ─►  script
+//!        pump ─────────────────────────────────────►  php://input
+//!   HttpResponse ◄── Part::Head, Part::Body … ◄──────  echo, flush()
+//! ```
+//!
+//! Nothing here waits without an end: for the body as long as the client sends, for a thread as long as
+//! `max_wait_time`, for the script as long as its deadline. When the client leaves, the future or the body
+//! is dropped, and with it the reader, which tells the script.
+
+mod body;
+mod exchange;
+mod response;
+mod vars;
+
+use std::ffi::CString;
+use std::future::poll_fn;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::http::{StatusCode, Version, header};
+use actix_web::{HttpRequest, HttpResponse};
+use troupe_actors::{PoolPort, Refused};
+use troupe_sapi::{Part, Request, RequestBody, Scope, response_port};
+
+pub use self::body::BodyLimits;
+use self::body::{Body, BodyProblem};
+use self::exchange::{Exchange, Step};
+use self::vars::{Sources, join, server_vars};
+use crate::answer;
+use crate::config::value::Table;
+use crate::host::Host;
+use crate::route::Script;
+use crate::server::Facts;
+
+/// The limits of a request to PHP.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub body: BodyLimits,
+    pub write_idle: Duration,
+    pub wait: Option<Duration>,
+}
+
+/// A pool, and what requests need to know to be served by it.
+#[derive(Clone)]
+pub struct Pool {
+    pub port: PoolPort,
+    pub env: Table,
+    pub deadline: Option<Duration>,
+}
+
+/// Everything about one request for a script.
+pub struct Job<'a> {
+    pub id: u64,
+    pub received: Instant,
+    pub request: &'a HttpRequest,
+    pub facts: &'a Facts,
+    pub host: Host<'a>,
+    pub script: Script,
+    pub site_env: &'a Table,
+    /// The background workers that the script may use.
+    pub scope: Option<Arc<dyn Scope>>,
+    pub pool: &'a Pool,
+    pub limits: Limits,
+}
+
+/// A number for a request, unique in this process.
+pub fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Runs the script and returns its response as soon as it has a head.
+pub async fn respond(job: Job<'_>, payload: Payload) -> HttpResponse<BoxBody> {
+    let body = match body::receive(payload, content_length(job.request), job.limits.body).await {
+        Ok(body) => body,
+        Err(problem) => return refuse_body(problem),
+    };
+    let (request, mut exchange) = exchange(&job, body);
+    match job.pool.port.submit(Box::new(request)) {
+        Ok(()) => {}
+        Err(Refused::Full(_)) => {
+            tracing::debug!(request = job.id, "refused: the queue is full");
+            return busy(Duration::from_secs(1));
+        }
+        Err(Refused::Down(_, outage)) => {
+            tracing::debug!(
+                request = job.id,
+                reason = outage.reason,
+                "refused: the pool is down"
+            );
+            return busy(outage.retry_after);
+        }
+    }
+    loop {
+        match poll_fn(|cx| exchange.poll(cx)).await {
+            Step::Part(Part::Head {
+                head,
+                body,
+                complete,
+            }) => {
+                let method = job.request.method();
+                return response::build(method, head, body, complete, exchange);
+            }
+            Step::Part(Part::Informational(head)) => {
+                if let Some(head) = response::informational(&head)
+                    && job.request.version() == Version::HTTP_11
+                {
+                    job.facts.inform(&head).await;
+                }
+            }
+            // Nobody has set a head: the script's thread was lost, or PHP could not begin.
+            Step::Part(Part::Body(_)) | Step::End(_) => {
+                return answer::status(StatusCode::INTERNAL_SERVER_ERROR);
+            }
+            Step::BadBody(problem) => return refuse_body(problem),
+            Step::NoThread => {
+                tracing::debug!(request = job.id, "refused: no thread was free in time");
+                return busy(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn refuse_body(problem: BodyProblem) -> HttpResponse<BoxBody> {
+    answer::status(match problem {
+        BodyProblem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyProblem::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        BodyProblem::Broken => StatusCode::BAD_REQUEST,
+    })
+}
+
+fn busy(retry_after: Duration) -> HttpResponse<BoxBody> {
+    let mut response = answer::status(StatusCode::SERVICE_UNAVAILABLE);
+    let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, seconds.into());
+    response
+}
+
+/// actix-http has refused what is not a number, and lengths that contradict each other.
+fn content_length(request: &HttpRequest) -> Option<u64> {
+    let value = request.headers().get(header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+fn exchange(job: &Job<'_>, body: Body) -> (Request, Exchange) {
+    let (response, reader) = response_port();
+    let request = job.request;
+    let uri = request.uri();
+    let header = |name: header::HeaderName| {
+        let values = request.headers().get_all(&name);
+        let joined = join(&name, values);
+        (!joined.is_empty()).then(|| c_text(joined))
+    };
+    let vars = server_vars(&Sources {
+        request,
+        facts: job.facts,
+        host: &job.host,
+        script: &job.script,
+        env: [job.site_env, &job.pool.env],
+        content_length: body.length,
+    });
+    let request = Request {
+        id: job.id,
+        received: job.received,
+        method: c_text(request.method().as_str()),
+        uri: c_text(uri.path_and_query().map_or("/", |uri| uri.as_str())),
+        query: c_text(uri.query().unwrap_or_default()),
+        script: c_text(job.script.script_filename.as_os_str().as_bytes()),
+        content_type: header(header::CONTENT_TYPE),
+        content_length: match (&body.body, body.length) {
+            (RequestBody::Empty, _) => 0,
+            (_, Some(length)) => i64::try_from(length).unwrap_or(-1),
+            (_, None) => -1,
+        },
+        cookie: header(header::COOKIE),
+        authorization: header(header::AUTHORIZATION),
+        protocol: match request.version() {
+            Version::HTTP_10 => 1000,
+            Version::HTTP_2 => 2000,
+            _ => 1001,
+        },
+        vars,
+        scope: job.scope.clone(),
+        body: body.body,
+        response,
+        deadline: job.pool.deadline,
+        body_idle_timeout: Some(job.limits.body.idle),
+        write_idle_timeout: Some(job.limits.write_idle),
+    };
+    (request, Exchange::new(body.pump, reader, job.limits.wait))
+}
+
+/// Paths and header values hold no NUL: the parsers before have refused those.
+fn c_text(text: impl Into<Vec<u8>>) -> CString {
+    CString::new(text).unwrap_or_default()
+}

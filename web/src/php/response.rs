@@ -1,0 +1,159 @@
+//! A script's response on its way to the client.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody, None as NoBodyAtAll};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
+use troupe_sapi::{Head, Outcome, Part};
+
+use super::exchange::{Exchange, Step};
+use crate::static_files::NoBody;
+
+/// Headers of one connection, which are the server's to set, and not the script's.
+const HOP_BY_HOP: [HeaderName; 5] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::TRANSFER_ENCODING,
+    header::TRAILER,
+    header::UPGRADE,
+];
+
+/// Makes the response of its head and, unless it is `complete`, of the parts that follow in `exchange`.
+pub fn build(
+    method: &Method,
+    head: Head,
+    first: Bytes,
+    complete: bool,
+    exchange: Exchange,
+) -> HttpResponse<BoxBody> {
+    let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut builder = HttpResponse::build(status);
+    let mut announced = None;
+    for (name, value) in &head.headers {
+        announced = set_header(&mut builder, name, value).or(announced);
+    }
+    let bodiless = status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless {
+        return builder.body(NoBodyAtAll::new());
+    }
+    if *method == Method::HEAD {
+        // PHP throws the body away, so only the script can know how long it would have been.
+        return match announced {
+            Some(length) => builder.body(NoBody { length }),
+            None => builder.body(NoBodyAtAll::new()),
+        };
+    }
+    if complete {
+        // Counted, not announced: a script may be wrong, and what it says would break the connection.
+        return builder.body(first);
+    }
+    let size = announced.map_or(BodySize::Stream, BodySize::Sized);
+    builder.body(ScriptBody {
+        first,
+        exchange,
+        size,
+    })
+}
+
+/// Sets one header of the script's; returns the length when it announces one.
+fn set_header(builder: &mut HttpResponseBuilder, name: &[u8], value: &[u8]) -> Option<u64> {
+    let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+    else {
+        let name = String::from_utf8_lossy(name);
+        tracing::warn!(%name, "a script's header was left out: it has bytes no header may have");
+        return None;
+    };
+    if name == header::CONTENT_LENGTH {
+        return value.to_str().ok()?.trim().parse().ok();
+    }
+    if name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close") {
+        builder.force_close();
+    }
+    if !HOP_BY_HOP.contains(&name) {
+        builder.append_header((name, value));
+    }
+    None
+}
+
+/// A 1xx answer in the form of HTTP/1.1.
+pub fn informational(head: &Head) -> Option<Vec<u8>> {
+    let status = StatusCode::from_u16(head.status).ok()?;
+    // 101 changes the protocol, which is not a script's to do.
+    if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+        return None;
+    }
+    let reason = match head.status {
+        103 => "Early Hints",
+        _ => status.canonical_reason().unwrap_or("Informational"),
+    };
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    let mut headers = HeaderMap::new();
+    for (name, value) in &head.headers {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        else {
+            continue;
+        };
+        if name != header::CONTENT_LENGTH && !HOP_BY_HOP.contains(&name) {
+            headers.append(name, value);
+        }
+    }
+    for (name, value) in &headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    Some(bytes)
+}
+
+/// A response body as the script writes it. Its drop tells the script that the client left.
+struct ScriptBody {
+    first: Bytes,
+    /// The script may still read while it writes.
+    exchange: Exchange,
+    size: BodySize,
+}
+
+/// The script's thread let go of its response unfinished: only a broken connection can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("the script ended before its response was complete")]
+struct Unfinished;
+
+impl MessageBody for ScriptBody {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        if !this.first.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut this.first))));
+        }
+        loop {
+            match ready!(this.exchange.poll(cx)) {
+                // An empty chunk would end a chunked body.
+                Step::Part(Part::Body(bytes)) if bytes.is_empty() => {}
+                Step::Part(Part::Body(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                // The head has gone out: nothing of this kind can follow it.
+                Step::Part(Part::Informational(_) | Part::Head { .. }) => {}
+                // The script learns it where it reads, and may still have something to say.
+                Step::BadBody(_) => {}
+                Step::End(Outcome::Complete) => return Poll::Ready(None),
+                Step::End(Outcome::Aborted) | Step::NoThread => {
+                    return Poll::Ready(Some(Err(Box::new(Unfinished))));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What `$_SERVER` says: the CGI/1.1 variables, the headers, the site's environment.
+
+use std::os::unix::ffi::OsStrExt;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderMap};
+use troupe_sapi::ServerVars;
+
+use crate::config::value::Table;
+use crate::host::Host;
+use crate::route::Script;
+use crate::server::Facts;
+
+/// What the server calls itself.
+const SOFTWARE: &str = concat!("Troupe/", env!("CARGO_PKG_VERSION"));
+
+/// What a request's variables are made of.
+pub struct Sources<'a> {
+    pub request: &'a HttpRequest,
+    pub facts: &'a Facts,
+    pub host: &'a Host<'a>,
+    pub script: &'a Script,
+    /// The site's, and the worker's: the later wins.
+    pub env: [&'a Table; 2],
+    /// As announced, or as counted when the whole body is there.
+    pub content_length: Option<u64>,
+}
+
+/// Lays the variables out. Those of the environment come last, since the last of a name wins.
+pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
+    let Sources {
+        request,
+        facts,
+        host,
+        script,
+        ..
+    } = sources;
+    let mut vars = ServerVars::new();
+    push_headers(&mut vars, request.headers());
+
+    let uri = request.uri();
+    let is_https = facts.tls.is_some();
+    vars.push("GATEWAY_INTERFACE", "CGI/1.1");
+    vars.push("SERVER_SOFTWARE", SOFTWARE);
+    vars.push("SERVER_PROTOCOL", protocol(request));
+    vars.push("REQUEST_METHOD", request.method().as_str());
+    vars.push(
+        "REQUEST_URI",
+        uri.path_and_query().map_or("/", |uri| uri.as_str()),
+    );
+    vars.push("QUERY_STRING", uri.query().unwrap_or_default());
+    vars.push("REQUEST_SCHEME", if is_https { "https" } else { "http" });
+    if let Some(tls) = &facts.tls {
+        vars.push("HTTPS", "on");
+        vars.push("SSL_PROTOCOL", tls.protocol);
+        vars.push("SSL_CIPHER", &tls.cipher);
+    }
+
+    vars.push("SERVER_NAME", host.name());
+    match facts.addresses {
+        Some((client, own)) => {
+            vars.push("SERVER_ADDR", own.ip().to_canonical().to_string());
+            vars.push("SERVER_PORT", own.port().to_string());
+            let client_ip = client.ip().to_canonical().to_string();
+            vars.push("REMOTE_ADDR", &client_ip);
+            vars.push("REMOTE_HOST", &client_ip);
+            vars.push("REMOTE_PORT", client.port().to_string());
+        }
+        None => {
+            // A unix socket has no addresses; the port is the one the client believes in.
+            vars.push("SERVER_ADDR", "unix:");
+            vars.push("SERVER_PORT", host.port().unwrap_or("80"));
+            vars.push("REMOTE_ADDR", "unix:");
+            vars.push("REMOTE_HOST", "unix:");
+            vars.push("REMOTE_PORT", "0");
+        }
+    }
+
+    let document_root = script.document_root.as_os_str().as_bytes();
+    vars.push("DOCUMENT_ROOT", document_root);
+    vars.push(
+        "SCRIPT_FILENAME",
+        script.script_filename.as_os_str().as_bytes(),
+    );
+    vars.push("SCRIPT_NAME", &script.script_name);
+    vars.push("DOCUMENT_URI", &script.script_name);
+    vars.push(
+        "PHP_SELF",
+        [&script.script_name[..], &script.path_info].concat(),
+    );
+    if !script.path_info.is_empty() {
+        vars.push("PATH_INFO", &script.path_info);
+        vars.push(
+            "PATH_TRANSLATED",
+            [document_root, &script.path_info].concat(),
+        );
+    }
+
+    if let Some(content_type) = request.headers().get(header::CONTENT_TYPE) {
+        vars.push("CONTENT_TYPE", content_type);
+    }
+    if let Some(length) = sources.content_length {
+        vars.push("CONTENT_LENGTH", length.to_string());
+    }
+    for env in sources.env {
+        for (name, value) in env {
+            vars.push(name, value);
+        }
+    }
+    vars
+}
+
+fn protocol(request: &HttpRequest) -> &'static str {
+    match request.version() {
+        actix_web::http::Version::HTTP_10 => "HTTP/1.0",
+        actix_web::http::Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// `HTTP_*`. Several headers of one name are joined, cookies by `; ` (RFC 9113, section 8.2.3). Type and
+/// length of the body have variables of their own.
+fn push_headers(vars: &mut ServerVars, headers: &HeaderMap) {
+    for name in headers.keys() {
+        if matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+            continue;
+        }
+        let mut values = headers.get_all(name);
+        let Some(first) = values.next() else { continue };
+        let Some(second) = values.next() else {
+            vars.push_header(name.as_str(), first);
+            continue;
+        };
+        let joined = join(name, [first, second].into_iter().chain(values));
+        vars.push_header(name.as_str(), joined);
+    }
+}
+
+/// The values of a header of several lines as one.
+pub fn join<'a>(
+    name: &header::HeaderName,
+    values: impl Iterator<Item = &'a header::HeaderValue>,
+) -> Vec<u8> {
+    let separator: &[u8] = match *name {
+        header::COOKIE => b"; ",
+        _ => b", ",
+    };
+    let values: Vec<_> = values.map(header::HeaderValue::as_bytes).collect();
+    values.join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::TlsFacts;
+    use actix_web::test::TestRequest;
+    use std::collections::BTreeMap;
+
+    fn vars(request: TestRequest, facts: &Facts) -> BTreeMap<String, String> {
+        let request = request.to_http_request();
+        let script = Script {
+            document_root: "/srv/public".into(),
+            script_filename: "/srv/public/index.php".into(),
+            script_name: b"/index.php".to_vec(),
+            path_info: b"/a b".to_vec(),
+            worker: None,
+        };
+        let env = |name: &str, value: &str| Table::from([(name.to_owned(), value.to_owned())]);
+        let sources = Sources {
+            request: &request,
+            facts,
+            host: &Host::of(&request).unwrap(),
+            script: &script,
+            env: [&env("APP_ENV", "dev"), &env("APP_ENV", "prod")],
+            content_length: Some(3),
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let vars = server_vars(&sources);
+        vars.iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect()
+    }
+
+    #[test]
+    fn the_cgi_variables_are_complete() {
+        let request = TestRequest::with_uri("/x/a%20b?q=%2F&r")
+            .insert_header(("host", "Example.org:8080"))
+            .insert_header(("content-type", "text/plain"))
+            .insert_header(("content-length", "3"))
+            .append_header(("cookie", "a=1"))
+            .append_header(("cookie", "b=2"))
+            .append_header(("x-list", "1"))
+            .append_header(("x-list", "2"))
+            .insert_header(("proxy", "evil"));
+        let addresses = ("[::ffff:10.0.0.9]:5000", "10.0.0.1:443");
+        let addresses = (addresses.0.parse().unwrap(), addresses.1.parse().unwrap());
+        let tls = TlsFacts {
+            protocol: "TLSv1.3",
+            cipher: "TLS_AES_128_GCM_SHA256".into(),
+        };
+        let vars = vars(request, &Facts::for_tests(Some(addresses), Some(tls)));
+        for (name, value) in [
+            ("GATEWAY_INTERFACE", "CGI/1.1"),
+            ("SERVER_SOFTWARE", SOFTWARE),
+            ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("SERVER_NAME", "Example.org"),
+            ("SERVER_ADDR", "10.0.0.1"),
+            ("SERVER_PORT", "443"),
+            ("REMOTE_ADDR", "10.0.0.9"),
+            ("REMOTE_PORT", "5000"),
+            ("REQUEST_METHOD", "GET"),
+            ("REQUEST_URI", "/x/a%20b?q=%2F&r"),
+            ("QUERY_STRING", "q=%2F&r"),
+            ("REQUEST_SCHEME", "https"),
+            ("HTTPS", "on"),
+            ("SSL_PROTOCOL", "TLSv1.3"),
+            ("SSL_CIPHER", "TLS_AES_128_GCM_SHA256"),
+            ("DOCUMENT_ROOT", "/srv/public"),
+            ("SCRIPT_FILENAME", "/srv/public/index.php"),
+            ("SCRIPT_NAME", "/index.php"),
+            ("PHP_SELF", "/index.php/a b"),
+            ("PATH_INFO", "/a b"),
+            ("PATH_TRANSLATED", "/srv/public/a b"),
+            ("CONTENT_TYPE", "text/plain"),
+            ("CONTENT_LENGTH", "3"),
+            ("HTTP_HOST", "Example.org:8080"),
+            ("HTTP_COOKIE", "a=1; b=2"),
+            ("HTTP_X_LIST", "1, 2"),
+            ("APP_ENV", "prod"),
+        ] {
+            assert_eq!(vars.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        assert!(!vars.contains_key("HTTP_PROXY"));
+        assert!(!vars.contains_key("HTTP_CONTENT_LENGTH"));
+    }
+
+    #[test]
+    fn a_client_on_a_unix_socket_has_no_address() {
+        let request = TestRequest::with_uri("/").insert_header(("host", "a:8080"));
+        let vars = vars(request, &Facts::for_tests(None, None));
+        assert_eq!(vars["REMOTE_ADDR"], "unix:");
+        assert_eq!(vars["SERVER_PORT"], "8080");
+        assert!(!vars.contains_key("HTTPS"));
+    }
+}

@@ -1,0 +1,206 @@
+//! A server's life: configuration → build → serve → drain.
+//!
+//! The stop goes from the outside in: HTTP first (no new connections, running requests end), then the
+//! tree with its PHP threads, then PHP itself. A second signal stops at once.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use troupe_actors::Handle;
+use troupe_actors::tree::NodeId;
+use troupe_sapi::{Engine, EngineError};
+
+use crate::app;
+use crate::assembly;
+use crate::config::Config;
+use crate::config::value::Listen;
+use crate::logging::Logs;
+use crate::server::{self, BindError, Certificates, Listener, Running, Settings, TlsError};
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot write the log: {0}")]
+    Log(std::io::Error),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Php(#[from] EngineError),
+    #[error(transparent)]
+    Tree(#[from] troupe_actors::StartError),
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Serves until a signal says stop.
+pub fn run(config: &Config) -> Result<ExitCode, StartError> {
+    let started = Instant::now();
+    let logs = Logs::start(&config.server).map_err(StartError::Log)?;
+    let listeners = config
+        .server
+        .listen
+        .iter()
+        .map(|listen| Listener::bind(listen, config.server.reuse_port))
+        .collect::<Result<Vec<_>, _>>()?;
+    let has_tls = listeners.iter().any(|l| matches!(l, Listener::Tls(_)));
+    let certificates = has_tls.then(|| Certificates::load(config)).transpose()?;
+    let urls: Vec<_> = listeners.iter().map(Listener::url).collect();
+
+    let engine = Arc::new(Engine::start(&assembly::engine(&config.php))?);
+    let tree = troupe_actors::start(assembly::tree(config), engine.clone())?;
+    let state = Arc::new(assembly::state(config, &tree)?);
+    let settings = Settings::new(&config.server);
+    let farewell = actix_web::rt::System::new().block_on(async {
+        let mut signals = Signals::listen()?;
+        let (http, serving) =
+            server::start(&settings, listeners, certificates.as_ref(), move || {
+                app::app(state.clone())
+            })?;
+        actix_web::rt::spawn(serving);
+        let versions = engine.versions();
+        let took = started.elapsed();
+        tracing::info!(listen = ?urls, php = versions.php, ?took, "serving");
+        let parts = Parts {
+            logs: &logs,
+            certificates: certificates.as_ref(),
+            http: &http,
+            tree: &tree,
+        };
+        parts.serve(&mut signals).await;
+        tracing::info!(grace = ?settings.grace, "stopping: running requests may end");
+        tokio::select! {
+            farewell = parts.drain(settings.grace) => Ok::<_, std::io::Error>(Some(farewell)),
+            () = signals.stop() => Ok(None),
+        }
+    })?;
+    for listen in &config.server.listen {
+        if let Listen::Unix(path) = listen {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    let lost_threads = match farewell {
+        Some(farewell) => farewell.lost_threads,
+        None => {
+            tracing::warn!("stopped at once, by a second signal");
+            logs.flush();
+            std::process::exit(1);
+        }
+    };
+    if lost_threads > 0 {
+        // PHP can't be ended while one of its threads still runs.
+        tracing::error!(
+            lost_threads,
+            "stopped; PHP threads that did not end are left behind"
+        );
+        logs.flush();
+        std::process::exit(0);
+    }
+    drop(tree);
+    if let Some(engine) = Arc::into_inner(engine) {
+        engine.stop();
+    }
+    tracing::info!("stopped");
+    logs.flush();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What signals act on.
+struct Parts<'a> {
+    logs: &'a Logs,
+    certificates: Option<&'a Certificates>,
+    http: &'a Running,
+    tree: &'a Handle,
+}
+
+impl Parts<'_> {
+    /// Heeds signals until one says stop, or until the tree has given up.
+    async fn serve(&self, signals: &mut Signals) {
+        loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Stop => return,
+                    Wish::Reload => self.reload(),
+                    Wish::ReopenLogs => self.logs.reopen(),
+                },
+                reason = self.tree.ended() => {
+                    let reason = reason.unwrap_or_default();
+                    tracing::error!(reason, "the supervision tree has ended: stopping");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// SIGHUP: certificates, log files and worker scripts are taken anew; no request is lost.
+    fn reload(&self) {
+        self.logs.reopen();
+        if let Some(certificates) = self.certificates
+            && let Err(error) = certificates.reload()
+        {
+            tracing::error!("the certificates stay as they were: {error}");
+        }
+        let tree = self.tree.clone();
+        actix_web::rt::spawn(async move {
+            match tree.restart(NodeId::root()).await {
+                Ok(()) => tracing::info!("every worker was restarted"),
+                Err(error) => tracing::warn!("not every worker was restarted: {error}"),
+            }
+        });
+    }
+
+    async fn drain(&self, grace: std::time::Duration) -> troupe_actors::Farewell {
+        let begun = Instant::now();
+        self.http.stop().await;
+        self.tree
+            .shutdown(grace.saturating_sub(begun.elapsed()))
+            .await
+    }
+}
+
+/// The signals that a server heeds.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+    reopen: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.reload.recv() => Wish::Reload,
+            _ = self.reopen.recv() => Wish::ReopenLogs,
+        }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Wish::Stop {}
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR1.
+    ReopenLogs,
+}

@@ -1,0 +1,359 @@
+//! A connection as actix-http sees it: a byte stream that keeps the limits actix-http does not.
+//!
+//! - Requests reach actix-http one at a time, however they are pipelined (see [`super::framing`]).
+//! - A client that begins a request's head and does not finish it is dropped after
+//!   `header_read_timeout`. (actix-http times the first head of a connection only.)
+//! - A client that takes nothing of a response is dropped after `write_idle_timeout`.
+//! - Once the server drains, the stream ends as soon as no request is in flight, so that idle
+//!   connections don't hold up the stop, on HTTP/2 as well.
+//! - 1xx answers are written between two responses; actix-http has no way to say them.
+//!
+//! [`Facts`] is the part that requests see, as actix-web's connection data.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::drain::{Drain, Draining};
+use super::framing::Framing;
+use super::stream::{Stream, TlsFacts};
+
+/// How long a client may keep a connection waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub head: Duration,
+    pub write: Duration,
+}
+
+/// What a request may know and do about its connection.
+pub struct Facts {
+    /// The client's and our own address; a unix socket has none.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
+    pub tls: Option<TlsFacts>,
+    pub is_http2: bool,
+    drain: Drain,
+    in_flight: Cell<usize>,
+    /// The present request has been answered.
+    is_answered: Cell<bool>,
+    /// Wakes the connection when a request is no longer in flight, if it holds back another.
+    holding: Cell<Option<Waker>>,
+    /// 1xx answers to be written as soon as everything before them is.
+    informational: RefCell<BytesMut>,
+    /// Wakes the request that waits for them, and the connection that writes them.
+    informer: Cell<Option<Waker>>,
+}
+
+impl Facts {
+    #[cfg(test)]
+    pub fn for_tests(addresses: Option<(SocketAddr, SocketAddr)>, tls: Option<TlsFacts>) -> Self {
+        Self {
+            addresses,
+            tls,
+            is_http2: false,
+            drain: Drain::default(),
+            in_flight: Cell::new(0),
+            is_answered: Cell::new(false),
+            holding: Cell::default(),
+            informational: RefCell::default(),
+            informer: Cell::default(),
+        }
+    }
+
+    /// A request begins; it ends with the drop of what is returned, when its response is complete.
+    pub fn enter(self: &Rc<Self>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        InFlight(self.clone())
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.drain.has_begun()
+    }
+
+    /// Writes a 1xx answer before the response. Left out on HTTP/2.
+    pub async fn inform(&self, head: &[u8]) {
+        if self.is_http2 {
+            return;
+        }
+        self.informational.borrow_mut().extend_from_slice(head);
+        // The response must not overtake it: actix-http flushes when its handler has nothing to say.
+        std::future::poll_fn(|cx| match self.informational.borrow().is_empty() {
+            true => Poll::Ready(()),
+            false => {
+                self.informer.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// A request between its head and the end of its response.
+pub struct InFlight(Rc<Facts>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+        self.0.is_answered.set(true);
+        if let Some(connection) = self.0.holding.take() {
+            connection.wake();
+        }
+    }
+}
+
+/// See the module.
+pub struct Connection {
+    stream: Stream,
+    facts: Rc<Facts>,
+    patience: Patience,
+    /// Read already, and not yet passed on.
+    read_ahead: BytesMut,
+    framing: Framing,
+    head: Timer,
+    write: Timer,
+    draining: Draining,
+}
+
+impl Connection {
+    pub fn new(
+        stream: Stream,
+        read_ahead: BytesMut,
+        is_http2: bool,
+        patience: Patience,
+        drain: &Drain,
+    ) -> Self {
+        let facts = Facts {
+            addresses: stream.addresses(),
+            tls: stream.tls(),
+            is_http2,
+            drain: drain.clone(),
+            in_flight: Cell::new(0),
+            is_answered: Cell::new(false),
+            holding: Cell::default(),
+            informational: RefCell::default(),
+            informer: Cell::default(),
+        };
+        Self {
+            stream,
+            facts: Rc::new(facts),
+            patience,
+            read_ahead,
+            framing: Framing::default(),
+            head: Timer::default(),
+            write: Timer::default(),
+            draining: drain.begun(),
+        }
+    }
+
+    pub fn facts(&self) -> &Rc<Facts> {
+        &self.facts
+    }
+
+    fn is_idle(&self) -> bool {
+        self.facts.in_flight.get() == 0
+    }
+
+    /// After a write: progress resets the timer, standing still runs it.
+    fn after_write<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        match polled {
+            Poll::Ready(result) => {
+                self.write.stop();
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(self.write.poll(self.patience.write, cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.facts.is_http2 {
+            return this.read_http2(cx, buffer);
+        }
+        if this.facts.is_answered.get() && this.framing.next() {
+            this.facts.is_answered.set(false);
+        }
+        if this.is_idle() {
+            if this.draining.poll(cx) {
+                return Poll::Ready(Ok(()));
+            }
+        } else {
+            this.head.stop();
+        }
+        match this.read_request(cx, buffer) {
+            Poll::Ready(result) => {
+                if this.is_idle() {
+                    this.head.start(this.patience.head);
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending if this.head.is_running() => {
+                ready!(this.head.poll(this.patience.head, cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Bytes of the next requests that are read while one is in flight. Beyond that they stay in the
+/// kernel, and so does the news that the client left.
+const MOST_READ_AHEAD: usize = 16 * 1024;
+
+impl Connection {
+    /// What has frames between requests, and pings of its own to find dead clients.
+    fn read_http2(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.read_ahead.is_empty() {
+            let count = self.read_ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.read_ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        if self.is_idle() && self.draining.poll(cx) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+
+    /// Reads of the present request only.
+    fn read_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.read_ahead.is_empty() {
+            let count = self.read_ahead.len().min(buffer.remaining());
+            let admitted = self.framing.admit(&self.read_ahead[..count]);
+            if admitted > 0 {
+                buffer.put_slice(&self.read_ahead.split_to(admitted));
+                return Poll::Ready(Ok(()));
+            }
+        }
+        loop {
+            self.facts.holding.set(Some(cx.waker().clone()));
+            if self.read_ahead.len() >= MOST_READ_AHEAD {
+                return Poll::Pending;
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            let read = &buffer.filled()[before..];
+            let admitted = self.framing.admit(read);
+            if read.len() == admitted {
+                return Poll::Ready(Ok(()));
+            }
+            self.read_ahead.extend_from_slice(&read[admitted..]);
+            buffer.set_filled(before + admitted);
+            if admitted > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.after_write(polled, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.after_write(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// actix-http flushes when all it had to write is written: the moment for 1xx answers.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let facts = this.facts.clone();
+        let mut informational = facts.informational.borrow_mut();
+        while !informational.is_empty() {
+            let polled = Pin::new(&mut this.stream).poll_write(cx, &informational);
+            let count = ready!(this.after_write(polled, cx))?;
+            informational.advance(count);
+        }
+        drop(informational);
+        if let Some(informer) = facts.informer.take() {
+            informer.wake();
+        }
+        let polled = Pin::new(&mut this.stream).poll_flush(cx);
+        this.after_write(polled, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// A timer that costs nothing before its first use and little after.
+#[derive(Default)]
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    running: bool,
+}
+
+impl Timer {
+    fn is_running(&self) -> bool {
+        self.running
+    }
+
+    fn start(&mut self, duration: Duration) {
+        if self.running {
+            return;
+        }
+        self.running = true;
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(Instant::now() + duration),
+            None => self.sleep = Some(Box::pin(sleep(duration))),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.running = false;
+    }
+
+    /// Starts it unless it runs; ready when the time is over.
+    fn poll(&mut self, duration: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        self.start(duration);
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Where one HTTP/1 request ends and the next begins.
+//!
+//! actix-http decodes a pipelined request while the one before it is still being answered, and then
+//! answers the earlier one by the later one's method and version: a GET before a HEAD would lose its
+//! body, and the client would take the next response for it. So a connection gets the bytes of one
+//! request at a time, and this finds out which those are.
+//!
+//! It only holds bytes back. actix-http parses and validates on its own, and whatever the two could
+//! disagree about makes that connection wait and time out, nothing worse.
+
+/// Follows the bytes of a connection.
+#[derive(Debug, Default)]
+pub struct Framing {
+    place: Place,
+    /// The beginning of the line that is being read.
+    line: Vec<u8>,
+    content_length: u64,
+    is_chunked: bool,
+}
+
+/// More of a line than this says nothing about framing.
+const LINE: usize = 256;
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the request line, where empty lines are allowed.
+    #[default]
+    Start,
+    Headers,
+    Body {
+        left: u64,
+    },
+    ChunkSize,
+    Chunk {
+        left: u64,
+    },
+    /// After the last chunk, up to an empty line.
+    Trailers,
+    End,
+}
+
+impl Framing {
+    /// How many of `bytes` belong to the present request. None do once it is complete.
+    pub fn admit(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && self.place != Place::End {
+            at += match self.place {
+                Place::Body { left } => {
+                    let taken = take(left, bytes.len() - at);
+                    self.place = match left - taken as u64 {
+                        0 => Place::End,
+                        left => Place::Body { left },
+                    };
+                    taken
+                }
+                Place::Chunk { left } => {
+                    let taken = take(left, bytes.len() - at);
+                    self.place = match left - taken as u64 {
+                        0 => Place::ChunkSize,
+                        left => Place::Chunk { left },
+                    };
+                    taken
+                }
+                _ => self.line(&bytes[at..]),
+            };
+        }
+        at
+    }
+
+    /// Goes on to the next request; false while the present one is not complete.
+    pub fn next(&mut self) -> bool {
+        let is_complete = self.place == Place::End;
+        if is_complete {
+            *self = Self::default();
+        }
+        is_complete
+    }
+
+    /// Reads up to the end of a line, and acts on it when it is there.
+    fn line(&mut self, bytes: &[u8]) -> usize {
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let part = &bytes[..end.unwrap_or(bytes.len())];
+        let room = LINE.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&part[..part.len().min(room)]);
+        let Some(end) = end else { return bytes.len() };
+        let line = std::mem::take(&mut self.line);
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        self.place = match (self.place, line.is_empty()) {
+            (Place::Start, true) => Place::Start,
+            (Place::Start, false) => Place::Headers,
+            (Place::Headers, true) if self.is_chunked => Place::ChunkSize,
+            (Place::Headers, true) => match self.content_length {
+                0 => Place::End,
+                left => Place::Body { left },
+            },
+            (Place::Headers, false) => {
+                self.header(line);
+                Place::Headers
+            }
+            // The line end behind a chunk's data.
+            (Place::ChunkSize, true) => Place::ChunkSize,
+            (Place::ChunkSize, false) => match chunk_size(line) {
+                0 => Place::Trailers,
+                left => Place::Chunk { left },
+            },
+            (Place::Trailers, true) => Place::End,
+            (place, _) => place,
+        };
+        end + 1
+    }
+
+    fn header(&mut self, line: &[u8]) {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+            return;
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let value = std::str::from_utf8(value).ok();
+            self.content_length = value.and_then(|value| value.parse().ok()).unwrap_or(0);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.is_chunked = value.to_ascii_lowercase().ends_with(b"chunked");
+        }
+    }
+}
+
+fn take(left: u64, there: usize) -> usize {
+    usize::try_from(left).map_or(there, |left| left.min(there))
+}
+
+/// The size before any extension; what is malformed is for actix-http to refuse.
+fn chunk_size(line: &[u8]) -> u64 {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
+    let size = std::str::from_utf8(&line[..digits.count()]).ok();
+    size.and_then(|size| u64::from_str_radix(size, 16).ok())
+        .unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUESTS: [&str; 6] = [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "\r\n\r\nHEAD /a HTTP/1.0\n\n",
+        "POST / HTTP/1.1\r\nContent-Length:  5 \r\n\r\n\r\n\r\nx",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n5;x=y\r\nab\r\n\n\r\n0\r\nTrailer: x\r\n\r\n",
+        "PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "DELETE / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+    ];
+
+    #[test]
+    fn one_request_is_admitted_at_a_time() {
+        let all = REQUESTS.concat();
+        let mut rest = all.as_bytes();
+        let mut framing = Framing::default();
+        for request in REQUESTS {
+            let admitted = framing.admit(rest);
+            assert_eq!(&rest[..admitted], request.as_bytes());
+            rest = &rest[admitted..];
+            assert_eq!(framing.admit(rest), 0);
+            assert!(framing.next());
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn it_makes_no_difference_in_which_pieces_the_bytes_arrive() {
+        let all = REQUESTS.concat();
+        for size in 1..20 {
+            let mut framing = Framing::default();
+            let mut found = Vec::new();
+            let mut request = Vec::new();
+            for piece in all.as_bytes().chunks(size) {
+                let mut piece = piece;
+                while !piece.is_empty() {
+                    match framing.admit(piece) {
+                        0 => {
+                            found.push(String::from_utf8(std::mem::take(&mut request)).unwrap());
+                            assert!(framing.next());
+                        }
+                        admitted => {
+                            request.extend_from_slice(&piece[..admitted]);
+                            piece = &piece[admitted..];
+                        }
+                    }
+                }
+            }
+            found.push(String::from_utf8(request).unwrap());
+            assert_eq!(found, REQUESTS, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_request_stays_the_present_one() {
+        let mut framing = Framing::default();
+        framing.admit(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na");
+        assert!(!framing.next());
+        assert_eq!(framing.admit(b"bcGET"), 2);
+    }
+
+    #[test]
+    fn endless_lines_do_not_fill_the_memory() {
+        let mut framing = Framing::default();
+        let line = vec![b'x'; 100_000];
+        assert_eq!(framing.admit(&line), line.len());
+        assert!(framing.line.len() <= LINE);
+    }
+}

@@ -1,0 +1,254 @@
+//! The HTTP server: sockets and TLS in, actix-http in the middle, [`crate::app`] behind it.
+//!
+//! ```text
+//! listener ─► accept ─► (TLS) ─► h1 or h2? ─► Connection ─► actix-http ─► app ─► response
+//! ```
+//!
+//! It is put together from actix-server and actix-http instead of actix-web's `HttpServer`, which is
+//! the same but for one thing: here each connection can be wrapped (see [`connection`]), all kinds of
+//! listeners speak HTTP/2, and an idle connection does not delay the stop.
+
+mod connection;
+mod drain;
+mod framing;
+mod listen;
+mod stream;
+mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol, Request};
+use actix_server::{Server, ServerHandle};
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+};
+use actix_web::body::MessageBody;
+use actix_web::dev::AppConfig;
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::connection::{Facts, InFlight, Patience};
+pub use self::drain::Drain;
+pub use self::listen::{BindError, Listener};
+#[cfg(test)]
+pub use self::stream::TlsFacts;
+pub use self::tls::{Certificates, TlsError};
+
+use self::connection::Connection;
+use self::stream::Stream;
+use crate::config;
+
+/// How connections are treated.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub threads: usize,
+    /// On all threads together.
+    pub max_connections: usize,
+    pub keep_alive: Duration,
+    pub patience: Patience,
+    /// How long running requests may take to end at the stop.
+    pub grace: Duration,
+}
+
+impl Settings {
+    pub fn new(server: &config::Server) -> Self {
+        Self {
+            threads: server.io_threads,
+            max_connections: server.max_connections,
+            keep_alive: server.keep_alive,
+            patience: Patience {
+                head: server.header_read_timeout,
+                write: server.write_idle_timeout,
+            },
+            grace: server.shutdown_grace,
+        }
+    }
+}
+
+/// How long a client may take to read the end of a response it did not want to send the rest of its
+/// request for.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A running server.
+pub struct Running {
+    handle: ServerHandle,
+    drain: Drain,
+}
+
+impl Running {
+    /// Serves no more: refuses connections, lets running requests end within the grace, then cuts
+    /// them off.
+    pub async fn stop(&self) {
+        self.drain.begin();
+        self.handle.stop(true).await;
+    }
+}
+
+/// Serves `app` on `listeners`. `app` is called once for each listener on each I/O thread.
+pub fn start<A, F, S, B>(
+    settings: &Settings,
+    listeners: Vec<Listener>,
+    certificates: Option<&Certificates>,
+    app: A,
+) -> io::Result<(Running, Server)>
+where
+    A: Fn() -> F + Send + Clone + 'static,
+    F: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, InitError = ()> + 'static,
+    S::Error: Into<actix_web::Error> + 'static,
+    S::Response: Into<actix_http::Response<B>> + 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    S::Service: 'static,
+    B: MessageBody + 'static,
+{
+    let drain = Drain::default();
+    let mut builder = Server::build()
+        .workers(settings.threads)
+        .max_concurrent_connections(settings.max_connections.div_ceil(settings.threads))
+        // What is still running then is cut off.
+        .shutdown_timeout(settings.grace.as_secs().max(1))
+        .disable_signals();
+    let acceptor = match certificates {
+        Some(certificates) => {
+            let config = certificates.server_config().map_err(io::Error::other)?;
+            Some(TlsAcceptor::from(config))
+        }
+        None => None,
+    };
+    for listener in listeners {
+        let name = listener.url();
+        let opener = Opener {
+            patience: settings.patience,
+            drain: drain.clone(),
+            acceptor: match listener {
+                Listener::Tls(_) => acceptor.clone(),
+                Listener::Plain(_) | Listener::Unix(..) => None,
+            },
+        };
+        let settings = settings.clone();
+        let app = app.clone();
+        builder = match listener {
+            Listener::Plain(socket) | Listener::Tls(socket) => {
+                builder.listen(name, socket, move || {
+                    let opener = opener.clone();
+                    fn_service(move |socket| opener.clone().open_tcp(socket))
+                        .and_then(http(&settings, app()))
+                })?
+            }
+            Listener::Unix(socket, _) => builder.listen_uds(name, socket, move || {
+                let opener = opener.clone();
+                fn_service(move |socket| opener.clone().open_unix(socket))
+                    .and_then(http(&settings, app()))
+            })?,
+        };
+    }
+    let server = builder.run();
+    let handle = server.handle();
+    Ok((Running { handle, drain }, server))
+}
+
+/// actix-http over our connections, with an actix-web application behind it.
+fn http<F, S, B>(
+    settings: &Settings,
+    app: F,
+) -> impl ServiceFactory<Opened, Config = (), Response = (), Error = DispatchError, InitError = ()>
++ use<F, S, B>
+where
+    F: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, InitError = ()> + 'static,
+    S::Error: Into<actix_web::Error> + 'static,
+    S::Response: Into<actix_http::Response<B>> + 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    S::Service: 'static,
+    B: MessageBody + 'static,
+{
+    let app = app.into_factory().map_err(|error| {
+        let error: actix_web::Error = error.into();
+        error.error_response()
+    });
+    HttpService::build()
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(settings.patience.head)
+        .client_disconnect_timeout(LINGER)
+        // Otherwise a client that left goes unnoticed until something is written to it.
+        .h1_allow_half_closed(false)
+        .on_connect_ext(|connection: &Connection, extensions| {
+            extensions.insert(connection.facts().clone());
+        })
+        // The configuration holds one address for a whole server; ours is the connection's.
+        .finish(map_config(app, |()| AppConfig::default()))
+}
+
+/// What actix-http takes: a stream, the protocol on it, the client's address.
+type Opened = (Connection, Protocol, Option<SocketAddr>);
+
+/// Makes connections of accepted sockets.
+#[derive(Clone)]
+struct Opener {
+    patience: Patience,
+    drain: Drain,
+    acceptor: Option<TlsAcceptor>,
+}
+
+impl Opener {
+    async fn open_tcp(self, socket: TcpStream) -> Result<Opened, DispatchError> {
+        // Responses are written in as few pieces as possible already.
+        socket.set_nodelay(true)?;
+        match self.acceptor.clone() {
+            None => self.open(Stream::Tcp(socket)).await,
+            Some(acceptor) => {
+                let handshake = self.patiently(acceptor.accept(socket)).await?;
+                let is_http2 = handshake.get_ref().1.alpn_protocol() == Some(b"h2");
+                let stream = Stream::Tls(Box::new(handshake));
+                Ok(self.opened(stream, BytesMut::new(), is_http2))
+            }
+        }
+    }
+
+    async fn open_unix(self, socket: UnixStream) -> Result<Opened, DispatchError> {
+        self.open(Stream::Unix(socket)).await
+    }
+
+    /// Reads as much as it takes to tell HTTP/2 by prior knowledge from HTTP/1.
+    async fn open(&self, mut stream: Stream) -> Result<Opened, DispatchError> {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+        let mut read = BytesMut::with_capacity(8 * 1024);
+        let is_http2 = loop {
+            if read.starts_with(PREFACE) {
+                break true;
+            }
+            if !read.is_empty() && !PREFACE.starts_with(&read) {
+                break false;
+            }
+            if self.patiently(stream.read_buf(&mut read)).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        };
+        Ok(self.opened(stream, read, is_http2))
+    }
+
+    fn opened(&self, stream: Stream, read_ahead: BytesMut, is_http2: bool) -> Opened {
+        let connection = Connection::new(stream, read_ahead, is_http2, self.patience, &self.drain);
+        let protocol = match is_http2 {
+            true => Protocol::Http2,
+            false => Protocol::Http1,
+        };
+        let client = connection.facts().addresses.map(|(client, _)| client);
+        (connection, protocol, client)
+    }
+
+    /// Waits for the client as long as it may take over a head, and not beyond the server's stop.
+    async fn patiently<T>(&self, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        tokio::select! {
+            biased;
+            done = timeout(self.patience.head, step) => done?,
+            () = self.drain.wait() => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+}

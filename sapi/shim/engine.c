@@ -8,12 +8,30 @@ ZEND_TSRMLS_CACHE_DEFINE()
 const troupe_callbacks *troupe_rust;
 static const troupe_engine_config *engine_config;
 
-/* When every extension has started, OPcache too, and no thread has copied the function table yet. */
+/* What php_admin_value is elsewhere: the script may read it but not change it. */
+static void lock_ini(const char *names)
+{
+    char *lines = strdup(names);
+    char *rest = lines, *name;
+
+    while (lines && (name = strsep(&rest, "\n")) != NULL) {
+        zend_ini_entry *entry = zend_hash_str_find_ptr(EG(ini_directives), name, strlen(name));
+        if (entry) {
+            entry->modifiable = ZEND_INI_SYSTEM;
+        }
+    }
+    free(lines);
+}
+
+/* When every extension has started, OPcache too, and no thread has copied the tables of functions and settings yet. */
 static zend_result install(void)
 {
     troupe_observe_errors();
     troupe_select_install();
+    troupe_opcache_install();
     troupe_interrupt_install();
+    /* Every thread gets a copy of the table as it is now, this one too. */
+    lock_ini(engine_config->ini_locked);
     return SUCCESS;
 }
 
@@ -36,21 +54,6 @@ static void set_ini_defaults(HashTable *table)
             *value++ = '\0';
             ZVAL_NEW_STR(&setting, zend_string_init(value, strlen(value), 1));
             zend_hash_str_update(table, line, strlen(line), &setting);
-        }
-    }
-    free(lines);
-}
-
-/* What php_admin_value is elsewhere: the script may read it but not change it. */
-static void lock_ini(const char *names)
-{
-    char *lines = strdup(names);
-    char *rest = lines, *name;
-
-    while (lines && (name = strsep(&rest, "\n")) != NULL) {
-        zend_ini_entry *entry = zend_hash_str_find_ptr(EG(ini_directives), name, strlen(name));
-        if (entry) {
-            entry->modifiable = ZEND_INI_SYSTEM;
         }
     }
     free(lines);
@@ -113,12 +116,15 @@ const char *troupe_engine_start(const troupe_engine_config *config, const troupe
 
     sapi_startup(&troupe_sapi_module);
     troupe_sapi_module.php_ini_path_override = config->php_ini ? strdup(config->php_ini) : NULL;
-    troupe_sapi_module.ini_entries = strdup(config->ini_entries);
+    /* OPcache would kill the process that keeps it from a restart: this one. */
+    if (asprintf(&troupe_sapi_module.ini_entries, "%sopcache.force_restart_timeout=0\n", config->ini_entries) < 0) {
+        return "there is not enough memory for its settings";
+    }
     troupe_sapi_module.ini_defaults = set_ini_defaults;
     if (troupe_sapi_module.startup(&troupe_sapi_module) == FAILURE) {
         return "PHP's module start-up failed; the messages before this one say why";
     }
-    lock_ini(config->ini_locked);
+    troupe_opcache_started();
     return NULL;
 }
 

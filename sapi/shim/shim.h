@@ -102,6 +102,10 @@ void troupe_limit_last_words(void);
 /* select.c */
 void troupe_select_install(void);
 
+/* opcache.c */
+void troupe_opcache_install(void);
+void troupe_opcache_started(void);
+
 /* environment.c */
 void troupe_environment_install(void);
 void troupe_environment_clear(void);

@@ -187,6 +187,8 @@ typedef struct troupe_callbacks {
 
     uint32_t (*asked)(void *thread);
     void (*backtrace)(void *thread, troupe_bytes text);
+    /* Every cached script was invalidated. */
+    void (*opcache_was_reset)(void *thread);
 } troupe_callbacks;
 
 typedef struct troupe_engine_config {

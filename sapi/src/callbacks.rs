@@ -70,6 +70,7 @@ pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
     stop_descriptor: Some(calls::stop_descriptor),
     asked: Some(asked),
     backtrace: Some(backtrace),
+    opcache_was_reset: Some(opcache_was_reset),
 };
 
 /// The trampoline. A panic is reported and becomes `fallback`.
@@ -490,4 +491,8 @@ extern "C" fn backtrace(thread: *mut c_void, trace: troupe_bytes) {
         // SAFETY: the shim passes a string that lives during the call.
         local.shared.answer_backtrace(text(unsafe { slice(trace) }));
     });
+}
+
+extern "C" fn opcache_was_reset(thread: *mut c_void) {
+    enter(thread, (), |local| local.driver.opcache_was_reset());
 }

@@ -107,6 +107,10 @@ pub trait Driver: Send {
     /// A request of a worker script ended and its client has its answer.
     fn request_ended(&mut self, end: RequestEnd);
 
+    /// The script called `opcache_reset()`: every file will be compiled anew when it is next included. What
+    /// worker scripts hold is older; whoever owns them starts them again, one after another.
+    fn opcache_was_reset(&mut self) {}
+
     /// The run ended.
     fn run_ended(&mut self, end: ScriptEnd);
 }

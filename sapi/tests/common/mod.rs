@@ -98,6 +98,10 @@ impl Driver for Plain {
         self.seen.lock().unwrap().requests.push(end);
     }
 
+    fn opcache_was_reset(&mut self) {
+        self.seen.lock().unwrap().opcache_resets += 1;
+    }
+
     fn run_ended(&mut self, end: ScriptEnd) {
         self.seen.lock().unwrap().ends.push(end);
     }
@@ -221,6 +225,11 @@ impl Pool {
             JobQueue::new(1),
             Some((WorkerKind::Background, script_path(script))),
         )
+    }
+
+    /// Another thread for the queue of this one, with the same kind of work.
+    pub fn sibling(&self) -> Self {
+        Self::start(self.queue.clone(), None)
     }
 
     pub fn start(queue: JobQueue<Box<Request>>, worker: Option<(WorkerKind, PathBuf)>) -> Self {

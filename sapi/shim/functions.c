@@ -194,9 +194,9 @@ static ZEND_FUNCTION(headers_send)
             SG(sapi_headers).http_response_code = status;
         }
         sapi_send_headers();
+        sapi_flush();
         status = SG(sapi_headers).http_response_code;
     }
-    sapi_flush();
     RETURN_LONG(status);
 }
 

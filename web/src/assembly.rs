@@ -32,7 +32,8 @@ pub fn engine(php: &config::Php) -> EngineConfig {
     };
     EngineConfig {
         php_ini: php.php_ini.clone(),
-        defaults: Vec::new(),
+        // PHP's own default is to keep errors to itself.
+        defaults: vec![("log_errors".into(), "1".into())],
         ini: entries(&php.ini),
         locked: entries(&php.admin_ini),
     }

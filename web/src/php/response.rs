@@ -22,6 +22,9 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
+/// The header by which CGI scripts say their status.
+const STATUS: &[u8] = b"status";
+
 /// Makes the response of its head and, unless it is `complete`, of the parts that follow in `exchange`.
 pub fn build(
     method: &Method,
@@ -30,7 +33,7 @@ pub fn build(
     complete: bool,
     exchange: Exchange,
 ) -> HttpResponse<BoxBody> {
-    let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = status(&head);
     let mut builder = HttpResponse::build(status);
     let mut announced = None;
     for (name, value) in &head.headers {
@@ -60,8 +63,20 @@ pub fn build(
     })
 }
 
+/// CGI lets a script say its status in a header (`Status: 404 Not Found`), which goes no further.
+fn status(head: &Head) -> StatusCode {
+    let mut headers = head.headers.iter();
+    let said = headers.find(|(name, _)| name.eq_ignore_ascii_case(STATUS));
+    let said = said.and_then(|(_, value)| StatusCode::from_bytes(value.get(..3)?).ok());
+    said.or_else(|| StatusCode::from_u16(head.status).ok())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// Sets one header of the script's; returns the length when it announces one.
 fn set_header(builder: &mut HttpResponseBuilder, name: &[u8], value: &[u8]) -> Option<u64> {
+    if name.eq_ignore_ascii_case(STATUS) {
+        return None;
+    }
     let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
     else {
         let name = String::from_utf8_lossy(name);

@@ -14,6 +14,7 @@ use php_sys::{
     TROUPE_ASKED_KILL_STOP, troupe_slot,
 };
 
+use crate::response::ResponseBreaker;
 use crate::sync::{Mutex, lock};
 use crate::wait::{KillReason, Parker};
 use crate::watchdog::Watchdog;
@@ -82,7 +83,16 @@ struct State {
     killed: Option<(KillReason, Instant)>,
     next_kick: Option<Instant>,
     backtrace_to: Option<SyncSender<String>>,
-    on_drain: Option<Arc<dyn Fn() + Send + Sync>>,
+    hold: Option<Arc<dyn Hold>>,
+    response: Option<ResponseBreaker>,
+}
+
+/// What a background worker's script holds beside its thread, for those who end it from outside.
+pub(crate) trait Hold: Send + Sync {
+    /// The script shall leave.
+    fn drain(&self);
+    /// Its thread was given up.
+    fn lose(&self);
 }
 
 impl State {
@@ -117,7 +127,8 @@ impl Shared {
             killed: None,
             next_kick: None,
             backtrace_to: None,
-            on_drain: None,
+            hold: None,
+            response: None,
         };
         Self {
             parker,
@@ -154,10 +165,16 @@ impl Shared {
     }
 
     /// A piece of work begins.
-    pub(crate) fn begin(&self, activity: Activity, deadline: Option<Duration>) {
+    pub(crate) fn begin(
+        &self,
+        activity: Activity,
+        deadline: Option<Duration>,
+        response: Option<ResponseBreaker>,
+    ) {
         let armed = {
             let mut state = lock(&self.state);
             Self::enter(&mut state, activity);
+            state.response = response;
             state.deadline = deadline.map(|deadline| state.since + deadline);
             state.deadline
         };
@@ -179,8 +196,9 @@ impl Shared {
         state.served += u64::from(served);
         state.memory = memory.unwrap_or(state.memory);
         state.next_kick = None;
+        state.response = None;
         if activity_is_idle {
-            state.on_drain = None;
+            state.hold = None;
         }
         self.parker.forgive();
         self.asked.store(0, Ordering::SeqCst);
@@ -205,11 +223,11 @@ impl Shared {
         }
     }
 
-    /// What a drain does beside ending waits, until the run ends. Done at once when one is under way.
-    pub(crate) fn on_drain(&self, action: Option<Arc<dyn Fn() + Send + Sync>>) {
-        lock(&self.state).on_drain.clone_from(&action);
+    /// What the script holds until its run ends. A drain that is under way reaches it at once.
+    pub(crate) fn hold(&self, hold: Arc<dyn Hold>) {
+        lock(&self.state).hold = Some(hold.clone());
         if self.parker.draining() {
-            action.inspect(|action| action());
+            hold.drain();
         }
     }
 
@@ -292,8 +310,23 @@ impl ThreadControl {
     /// Asks the thread to leave at the next safe point: between two requests or runs.
     pub fn drain(&self) {
         self.shared.parker.set_draining(true);
-        let action = lock(&self.shared.state).on_drain.clone();
-        action.inspect(|action| action());
+        let hold = lock(&self.shared.state).hold.clone();
+        hold.inspect(|hold| hold.drain());
+    }
+
+    /// Gives the thread up: it was killed and did not come back. Its client and the senders of the tasks it
+    /// holds are told at once; should it come back after all, it has no more say in either.
+    pub fn write_off(&self) {
+        let (response, hold) = {
+            let mut state = lock(&self.shared.state);
+            (state.response.take(), state.hold.take())
+        };
+        if let Some(response) = response {
+            response.give_up();
+        }
+        if let Some(hold) = hold {
+            hold.lose();
+        }
     }
 
     /// Takes a [`drain`](Self::drain) back.

@@ -141,6 +141,13 @@ impl Engine {
     }
 }
 
+/// Leaves the process without ending PHP: while a thread that was written off still runs scripts, neither PHP
+/// nor the C library's exit handlers can take down what it uses.
+pub fn leave_process(status: i32) -> ! {
+    // SAFETY: _exit takes no memory and does not return.
+    unsafe { libc::_exit(status) }
+}
+
 /// The engine thread: PHP wants to be ended by the thread that started it.
 fn live(config: &NativeConfig, started: &Sender<Result<Versions, String>>, stopped: &Receiver<()>) {
     let native = php_sys::troupe_engine_config {

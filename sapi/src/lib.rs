@@ -38,7 +38,7 @@ pub use control::{Activity, Status, ThreadControl};
 pub use driver::{
     Driver, Failure, RequestEnd, Run, ScriptEnd, ScriptExit, WorkerKind, WorkerScript,
 };
-pub use engine::{Engine, EngineConfig, EngineError, Versions};
+pub use engine::{Engine, EngineConfig, EngineError, Versions, leave_process};
 pub use queue::{JobQueue, PushError, Seat};
 pub use request::{Request, RequestBody};
 pub use response::{

@@ -54,6 +54,8 @@ pub enum Outcome {
     Complete,
     /// The script's thread let go of it unfinished.
     Aborted,
+    /// The script's thread did not come back and was given up.
+    GivenUp,
 }
 
 /// The client left.
@@ -107,6 +109,13 @@ impl ResponseWriter {
         !inner.reader_gone
     }
 
+    /// The means to end this response from elsewhere, should the thread never come back to it.
+    pub(crate) fn breaker(&self) -> ResponseBreaker {
+        ResponseBreaker {
+            inner: self.inner.clone(),
+        }
+    }
+
     /// True when nobody waits for this response any more.
     pub fn is_abandoned(&self) -> bool {
         lock(&self.inner).reader_gone
@@ -131,7 +140,7 @@ impl ResponseWriter {
     /// Hands over what was gathered; waits while [`PARTS`] parts are unread.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientLeft>> {
         let mut inner = lock(&self.inner);
-        if inner.reader_gone {
+        if inner.reader_gone || inner.outcome.is_some() {
             self.body.clear();
             return Poll::Ready(Err(ClientLeft));
         }
@@ -165,6 +174,9 @@ impl ResponseWriter {
         let body = self.body.split().freeze();
         let head = self.head.take();
         let mut inner = lock(&self.inner);
+        if inner.outcome.is_some() {
+            return;
+        }
         inner
             .parts
             .extend(self.informational.drain(..).map(Part::Informational));
@@ -188,6 +200,22 @@ impl Drop for ResponseWriter {
         let mut inner = lock(&self.inner);
         if inner.outcome.is_none() {
             inner.outcome = Some(Outcome::Aborted);
+            let waker = inner.reader.take();
+            unlock_and_wake(inner, waker);
+        }
+    }
+}
+
+/// Ends a response whose thread was given up.
+pub(crate) struct ResponseBreaker {
+    inner: Arc<Mutex<Inner>>,
+}
+
+impl ResponseBreaker {
+    pub(crate) fn give_up(self) {
+        let mut inner = lock(&self.inner);
+        if inner.outcome.is_none() {
+            inner.outcome = Some(Outcome::GivenUp);
             let waker = inner.reader.take();
             unlock_and_wake(inner, waker);
         }
@@ -325,6 +353,17 @@ mod tests {
         writer.write(b"never handed over");
         drop(writer);
         assert_eq!(part(&mut reader), Poll::Ready(Err(Outcome::Aborted)));
+    }
+
+    #[test]
+    fn a_thread_that_was_given_up_has_no_more_say() {
+        let (mut writer, mut reader) = response_port();
+        assert!(writer.begin());
+        writer.set_head(head(200));
+        writer.breaker().give_up();
+        assert_eq!(flush(&mut writer), Poll::Ready(Err(ClientLeft)));
+        writer.finish();
+        assert_eq!(part(&mut reader), Poll::Ready(Err(Outcome::GivenUp)));
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl Local {
             method: text(&request.method),
             uri: text(&request.uri),
         };
-        self.shared.begin(activity, request.deadline);
+        self.shared
+            .begin(activity, request.deadline, Some(response.breaker()));
         self.request = Some(Current {
             id: request.id,
             taken: Instant::now(),
@@ -141,7 +142,7 @@ impl Local {
                 Some(Run::Script(mut script)) => {
                     self.backstage.scope = script.scope.take();
                     self.backstage.own = script.background.take();
-                    self.shared.begin(Activity::Script, None);
+                    self.shared.begin(Activity::Script, None, None);
                     self.script = Some(script);
                     self.run_started = Instant::now();
                     self.ready = false;
@@ -161,8 +162,7 @@ impl Local {
     pub(crate) fn take_place(&mut self) {
         if let Some(own) = &self.backstage.own {
             let place = own.tasks.place();
-            let stopper = place.stopper();
-            self.shared.on_drain(Some(Arc::new(move || stopper.stop())));
+            self.shared.hold(Arc::new(place.stopper()));
             self.backstage.place = Some(place);
         }
     }

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use super::bell::Bell;
@@ -239,12 +239,35 @@ impl<T> Drop for TaskOffer<T> {
     }
 }
 
+/// Aborts a task whose worker's thread was given up, if it is still in hand.
+pub(crate) struct TaskBreaker<T> {
+    port: Weak<Port<T>>,
+}
+
+impl<T> TaskBreaker<T> {
+    pub(crate) fn is_spent(&self) -> bool {
+        self.port.strong_count() == 0
+    }
+
+    pub(crate) fn abort(&self) {
+        if let Some(port) = self.port.upgrade() {
+            port.end(TaskOutcome::Aborted);
+        }
+    }
+}
+
 /// The worker's end. Its drop without [`complete`](Self::complete) aborts the task.
 pub struct TaskWorker<T> {
     port: Arc<Port<T>>,
 }
 
 impl<T> TaskWorker<T> {
+    pub(crate) fn breaker(&self) -> TaskBreaker<T> {
+        TaskBreaker {
+            port: Arc::downgrade(&self.port),
+        }
+    }
+
     /// Ready when an update may be sent.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TaskClosed>> {
         let mut inner = self.port.lock();

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::bell::Bell;
-use super::task::{TaskOffer, TaskWorker};
+use super::task::{TaskBreaker, TaskOffer, TaskWorker};
 use super::vars::Unavailable;
+use crate::control::Hold;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// What a background worker's signaling stream says.
@@ -29,14 +30,15 @@ pub enum Signal {
     End,
 }
 
-#[derive(Default)]
-struct Thread {
+struct Thread<T> {
     id: u64,
     task: bool,
     stop: Stop,
     waiting: Option<Waker>,
     bell: Bell,
     stop_bell: Bell,
+    /// The tasks it has taken, for the case that it is lost with them.
+    taken: Vec<TaskBreaker<T>>,
 }
 
 #[derive(Default, PartialEq, Eq, Clone, Copy)]
@@ -47,7 +49,19 @@ enum Stop {
     Told,
 }
 
-impl Thread {
+impl<T> Thread<T> {
+    fn new(id: u64) -> Self {
+        Self {
+            id,
+            task: false,
+            stop: Stop::No,
+            waiting: None,
+            bell: Bell::default(),
+            stop_bell: Bell::default(),
+            taken: Vec::new(),
+        }
+    }
+
     fn is_signalled(&self) -> bool {
         self.task || self.stop != Stop::No
     }
@@ -75,7 +89,7 @@ struct Inner<T> {
     capacity: usize,
     unavailable: Option<Unavailable>,
     /// Ready threads; the one that began to wait last stands last.
-    threads: Vec<Thread>,
+    threads: Vec<Thread<T>>,
     /// Senders that wait for room, the longest first.
     senders: VecDeque<(u64, Waker)>,
     next_id: u64,
@@ -184,10 +198,7 @@ impl<T> TaskQueue<T> {
         let mut inner = self.lock();
         inner.next_id += 1;
         let id = inner.next_id;
-        inner.threads.push(Thread {
-            id,
-            ..Thread::default()
-        });
+        inner.threads.push(Thread::new(id));
         let wakers = inner.signal();
         drop(inner);
         wake(wakers);
@@ -225,6 +236,17 @@ impl<T> TaskQueue<T> {
         drop(inner);
         drop(gone);
         wake(sender);
+    }
+
+    /// Takes a thread off the list; its signal goes to another.
+    fn leave(&self, id: u64) -> Option<Thread<T>> {
+        let mut inner = self.lock();
+        let index = inner.threads.iter().position(|thread| thread.id == id);
+        let thread = index.map(|index| inner.threads.remove(index));
+        let wakers = inner.signal();
+        drop(inner);
+        wake(wakers);
+        thread
     }
 
     /// Tasks that wait.
@@ -311,7 +333,7 @@ pub struct Place<T> {
 }
 
 impl<T> Place<T> {
-    fn with<R>(&self, work: impl FnOnce(&mut Thread) -> R) -> Option<R> {
+    fn with<R>(&self, work: impl FnOnce(&mut Thread<T>) -> R) -> Option<R> {
         let mut inner = self.queue.lock();
         inner
             .threads
@@ -405,6 +427,13 @@ impl<T> Place<T> {
             }
         };
         drop(gone);
+        if let Some((_, worker)) = &taken {
+            let breaker = worker.breaker();
+            self.with(|thread| {
+                thread.taken.retain(|earlier| !earlier.is_spent());
+                thread.taken.push(breaker);
+            });
+        }
         taken
     }
 
@@ -449,6 +478,18 @@ impl<T> Stopper<T> {
         wakers.extend(inner.signal());
         drop(inner);
         wake(wakers);
+    }
+}
+
+impl<T: Send> Hold for Stopper<T> {
+    fn drain(&self) {
+        self.stop();
+    }
+
+    fn lose(&self) {
+        if let Some(thread) = self.queue.leave(self.id) {
+            thread.taken.iter().for_each(TaskBreaker::abort);
+        }
     }
 }
 
@@ -520,6 +561,28 @@ mod tests {
         assert!(first.is_signalled() && !second.is_signalled());
         drop(first);
         assert!(second.is_signalled());
+    }
+
+    #[test]
+    fn a_thread_that_is_lost_aborts_every_task_it_holds() {
+        let queue = TaskQueue::new(8);
+        let mut senders = [send(&queue, 1).0, send(&queue, 2).0];
+        let mut place = queue.place();
+        let held = [place.receive().unwrap(), place.receive().unwrap()];
+        let (waiting, _) = send(&queue, 3);
+        let sibling = queue.place();
+        place.stopper().lose();
+        for sender in &mut senders {
+            assert_eq!(
+                sender.poll_update(&mut cx()),
+                Poll::Ready(Err(TaskOutcome::Aborted))
+            );
+        }
+        assert!(
+            sibling.is_signalled(),
+            "what it had not taken is a sibling's"
+        );
+        drop((held, waiting));
     }
 
     #[test]

@@ -18,15 +18,37 @@ impl Boards {
         self.lock().get(worker).cloned()
     }
 
-    pub fn set(&self, worker: NodeId, control: Arc<dyn Control>) {
-        self.lock().insert(worker, control);
-    }
-
-    pub fn clear(&self, worker: &NodeId) {
-        self.lock().remove(worker);
+    /// Leaves the hold of a worker's thread here until the answer is dropped. A later worker of the same id
+    /// may have taken the place by then; it keeps it.
+    pub fn post(&self, worker: NodeId, control: Arc<dyn Control>) -> Posted {
+        self.lock().insert(worker.clone(), control.clone());
+        Posted {
+            boards: self.clone(),
+            worker,
+            control,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<dyn Control>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A hold that can be read on its board.
+pub struct Posted {
+    boards: Boards,
+    worker: NodeId,
+    control: Arc<dyn Control>,
+}
+
+impl Drop for Posted {
+    fn drop(&mut self) {
+        let mut boards = self.boards.lock();
+        if boards
+            .get(&self.worker)
+            .is_some_and(|held| Arc::ptr_eq(held, &self.control))
+        {
+            boards.remove(&self.worker);
+        }
     }
 }

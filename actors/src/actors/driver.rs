@@ -166,11 +166,11 @@ impl HttpDriver {
     /// The next request, or `None` when it is time to leave.
     fn next_job(&mut self, wait: &Wait) -> Option<Box<Request>> {
         let job = loop {
-            if let Some(recycle) = self.life.limit_reached() {
-                if self.may_recycle() {
-                    self.life.leaving = Some(Detail::reason(recycle.name()));
-                    break None;
-                }
+            if let Some(recycle) = self.life.limit_reached()
+                && self.may_recycle()
+            {
+                self.life.leaving = Some(Detail::reason(recycle.name()));
+                break None;
             }
             match wait.until(Heed::Kill, self.look_again_at(), |cx| self.poll_job(cx)) {
                 Ok(job) => break job,

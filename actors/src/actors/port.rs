@@ -67,10 +67,10 @@ impl PoolPort {
     /// Hands a request over; never waits. The answer, or the news that there will be none, comes through the
     /// request's own response port.
     pub fn submit(&self, request: Box<Request>) -> Result<(), Refused> {
-        if !self.is_open() {
-            if let Some(outage) = self.outage() {
-                return Err(Refused::Down(request, outage));
-            }
+        if !self.is_open()
+            && let Some(outage) = self.outage()
+        {
+            return Err(Refused::Down(request, outage));
         }
         self.0
             .queue
@@ -147,8 +147,8 @@ impl PoolPort {
     }
 
     /// Takes back what waits, for a pool that has nobody left to serve it.
-    pub(crate) fn take_back(&self) -> Vec<Box<Request>> {
-        self.0.queue.take_all()
+    pub(crate) fn take_back(&self) -> impl Iterator<Item = Box<Request>> {
+        self.0.queue.take_all().into_iter()
     }
 
     /// No pool will ever stand behind the door again.

@@ -19,6 +19,7 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use troupe_sapi::{Activity, KillReason};
 
+use super::boards::Posted;
 use super::driver::{HttpDriver, Post, Report, ThreadOrder, Ticket};
 use super::kin::{Birth, House, Order, Said, Words};
 use super::spec::Work;
@@ -39,6 +40,7 @@ struct Owned {
     orders: UnboundedSender<ThreadOrder>,
     ticket: Ticket,
     join: Box<dyn FnOnce() + Send>,
+    _posted: Posted,
 }
 
 impl Owned {
@@ -92,16 +94,12 @@ impl Worker {
         self.running = true;
         self.ready = false;
         self.forced_at = None;
-        if self.thread.is_none() {
-            if let Err(error) = self.spawn(ctx) {
-                self.exit(
-                    false,
-                    Cause::Abnormal,
-                    Detail::message("no_thread", error),
-                    ctx,
-                );
-                return;
-            }
+        if self.thread.is_none()
+            && let Err(error) = self.spawn(ctx)
+        {
+            let detail = Detail::message("no_thread", error);
+            self.exit(false, Cause::Abnormal, detail, ctx);
+            return;
         }
         if let Some(thread) = &self.thread {
             thread.order(ThreadOrder::Run);
@@ -120,14 +118,16 @@ impl Worker {
             .spawn(self.entry.id().as_str(), Box::new(driver))?;
         let looked_at = control.clone();
         self.entry.probe(Some(Arc::new(move || look(&*looked_at))));
-        self.house
+        let posted = self
+            .house
             .boards
-            .set(self.entry.id().clone(), control.clone());
+            .post(self.entry.id().clone(), control.clone());
         self.thread = Some(Owned {
             control,
             orders,
             ticket,
             join,
+            _posted: posted,
         });
         Ok(())
     }
@@ -242,9 +242,9 @@ impl Actor for Worker {
 impl Drop for Worker {
     /// The worker panicked, or its pool did: its thread must not outlive it unwatched.
     fn drop(&mut self) {
-        self.house.boards.clear(self.entry.id());
         self.entry.probe(None);
         if let Some(thread) = self.thread.take() {
+            thread.ticket.mark_lost(self.house.census.lost_thread());
             thread.control.kill(KillReason::Stop);
         }
     }

@@ -2,6 +2,7 @@
 //! what must not come is asserted after something that would have come later.
 
 mod faults;
+mod panics;
 mod restarts;
 mod scaling;
 mod serving;

@@ -1,8 +1,6 @@
 //! Pools that grow under load and shrink when idle.
 
-use std::sync::Mutex;
-
-use super::stage::Stage;
+use super::stage::{Gate, Stage};
 use super::*;
 use crate::supervision::ScalingPolicy;
 
@@ -16,11 +14,11 @@ fn elastic(threads: u32, max_threads: u32) -> ScalingPolicy {
 
 #[tokio::test]
 async fn a_pool_grows_while_requests_wait_and_shrinks_when_they_are_gone() {
-    let gate = Arc::new(Mutex::new(()));
+    let gate = Gate::new(true);
     let held = gate.clone();
     let stage = Stage::playing(move |scene| {
         scene.serve(|_, uri| {
-            drop(held.lock().unwrap());
+            held.pass();
             Ok(uri.to_owned())
         })
     });
@@ -32,16 +30,14 @@ async fn a_pool_grows_while_requests_wait_and_shrinks_when_they_are_gone() {
         },
     );
     show.state(&worker(1), State::Ready).await;
-    let readers: Vec<_> = {
-        let _closed = gate.lock().unwrap();
-        let readers: Vec<_> = (0..6).map(|n| show.submit(&format!("/{n}"))).collect();
-        for number in [2, 3] {
-            show.until(&worker(number), "serves", |node| node.current.is_some())
-                .await;
-        }
-        assert_eq!(show.node(&api()).unwrap().children.len(), 3, "and no more");
-        readers
-    };
+    gate.set(false);
+    let readers: Vec<_> = (0..6).map(|n| show.submit(&format!("/{n}"))).collect();
+    for number in [2, 3] {
+        show.until(&worker(number), "serves", |node| node.current.is_some())
+            .await;
+    }
+    assert_eq!(show.node(&api()).unwrap().children.len(), 3, "and no more");
+    gate.set(true);
     for reader in readers {
         assert_eq!(response(reader).await.unwrap().0, 200);
     }
@@ -53,10 +49,10 @@ async fn a_pool_grows_while_requests_wait_and_shrinks_when_they_are_gone() {
 
 #[tokio::test]
 async fn the_classic_pool_scales_too() {
-    let gate = Arc::new(Mutex::new(()));
+    let gate = Gate::new(true);
     let held = gate.clone();
     let stage = Stage::classic(move |_, uri| {
-        drop(held.lock().unwrap());
+        held.pass();
         Ok(uri.to_owned())
     });
     let show = Show::with(
@@ -67,21 +63,19 @@ async fn the_classic_pool_scales_too() {
         },
         vec![],
     );
-    let readers: Vec<_> = {
-        let _closed = gate.lock().unwrap();
-        let readers: Vec<_> = (0..3)
-            .map(|_| {
-                let (request, reader) = request("/");
-                assert!(show.handle.classic().submit(request).is_ok());
-                reader
-            })
-            .collect();
-        show.until(&NodeId::classic().worker(2), "serves", |node| {
-            node.current.is_some()
+    gate.set(false);
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (request, reader) = request("/");
+            assert!(show.handle.classic().submit(request).is_ok());
+            reader
         })
-        .await;
-        readers
-    };
+        .collect();
+    show.until(&NodeId::classic().worker(2), "serves", |node| {
+        node.current.is_some()
+    })
+    .await;
+    gate.set(true);
     for reader in readers {
         assert_eq!(response(reader).await.unwrap().0, 200);
     }

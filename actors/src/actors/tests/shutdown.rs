@@ -1,23 +1,21 @@
 //! The end: in order, with grace, then by force, and with nothing left.
 
-use std::sync::Mutex;
-
-use super::stage::Stage;
+use super::stage::{Gate, Stage};
 use super::*;
 
 #[tokio::test]
 async fn requests_that_wait_or_run_are_finished_before_the_end() {
-    let gate = Arc::new(Mutex::new(()));
+    let gate = Gate::new(true);
     let held = gate.clone();
     let stage = Stage::playing(move |scene| {
         scene.serve(|_, uri| {
-            drop(held.lock().unwrap());
+            held.pass();
             Ok(uri.to_owned())
         })
     });
     let show = Show::new(&stage, pool(1));
     show.state(&worker(1), State::Ready).await;
-    let guard = gate.lock().unwrap();
+    gate.set(false);
     let readers: Vec<_> = (0..5).map(|n| show.submit(&format!("/{n}"))).collect();
     let handle = show.handle.clone();
     let shutdown = tokio::spawn(async move { handle.shutdown(Duration::from_secs(60)).await });
@@ -27,7 +25,7 @@ async fn requests_that_wait_or_run_are_finished_before_the_end() {
         matches!(show.api().submit(late), Err(Refused::Down(..))),
         "nothing new is taken"
     );
-    drop(guard);
+    gate.set(true);
     for (n, reader) in readers.into_iter().enumerate() {
         assert_eq!(response(reader).await, Ok((200, format!("/{n}"))));
     }
@@ -43,15 +41,15 @@ async fn requests_that_wait_or_run_are_finished_before_the_end() {
 
 #[tokio::test]
 async fn the_classic_pool_stops_before_the_sites_do() {
-    let gate = Arc::new(Mutex::new(()));
+    let gate = Gate::new(true);
     let held = gate.clone();
     let stage = Stage::classic(move |_, uri| {
-        drop(held.lock().unwrap());
+        held.pass();
         Ok(uri.to_owned())
     });
     let show = Show::new(&stage, pool(1));
     show.state(&worker(1), State::Ready).await;
-    let guard = gate.lock().unwrap();
+    gate.set(false);
     let (request, reader) = request("/");
     assert!(show.handle.classic().submit(request).is_ok());
     show.until(&NodeId::classic().worker(1), "busy", |node| {
@@ -63,7 +61,7 @@ async fn the_classic_pool_stops_before_the_sites_do() {
     show.state(&NodeId::classic().worker(1), State::Draining)
         .await;
     assert_eq!(show.node(&worker(1)).unwrap().state, State::Ready);
-    drop(guard);
+    gate.set(true);
     assert_eq!(response(reader).await.unwrap().0, 200);
     shutdown.await.unwrap();
     show.close().await;

@@ -109,6 +109,10 @@ pub struct Stage {
     pub spawned: AtomicUsize,
     /// So many of the next spawns fail.
     pub refuse: AtomicUsize,
+    /// So many of the next spawns panic, in the worker that asks for them.
+    pub panic_in_spawn: AtomicUsize,
+    /// So many of the next looks at a thread panic when an actor takes them.
+    pub panic_in_look: Arc<AtomicUsize>,
     controls: Mutex<Vec<Arc<StageControl>>>,
 }
 
@@ -137,6 +141,8 @@ impl Stage {
             runs: AtomicUsize::new(0),
             spawned: AtomicUsize::new(0),
             refuse: AtomicUsize::new(0),
+            panic_in_spawn: AtomicUsize::new(0),
+            panic_in_look: Arc::default(),
             controls: Mutex::default(),
         })
     }
@@ -203,22 +209,43 @@ impl Stage {
     }
 }
 
+/// Holds scripts back until the test opens it.
+#[derive(Clone)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub fn new(open: bool) -> Self {
+        Self(Arc::new((Mutex::new(open), Condvar::new())))
+    }
+
+    pub fn set(&self, open: bool) {
+        *self.0.0.lock().unwrap() = open;
+        self.0.1.notify_all();
+    }
+
+    pub fn pass(&self) {
+        let mut open = self.0.0.lock().unwrap();
+        while !*open {
+            open = self.0.1.wait(open).unwrap();
+        }
+    }
+}
+
 /// Held by the test through an `Arc`; a new type because the trait and `Arc` are both others'.
 pub struct Theatre(pub Arc<Stage>);
 
 impl Spawn for Theatre {
     fn spawn(&self, name: &str, driver: Box<dyn Driver>) -> Result<Spawned, String> {
         let stage = self.0.clone();
-        let refused = stage
-            .refuse
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            });
-        if refused.is_ok() {
+        if take_one(&stage.refuse) {
             return Err("no more threads".into());
         }
+        assert!(
+            !take_one(&stage.panic_in_spawn),
+            "as the test wants it: a panic in spawn"
+        );
         stage.spawned.fetch_add(1, Ordering::SeqCst);
-        let control = Arc::new(StageControl::default());
+        let control = Arc::new(StageControl::new(stage.panic_in_look.clone()));
         stage.controls.lock().unwrap().push(control.clone());
         let inner = control.clone();
         let body = move || stage.live(driver, &inner);
@@ -233,6 +260,13 @@ impl Spawn for Theatre {
     }
 }
 
+fn take_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+        left.checked_sub(1)
+    })
+    .is_ok()
+}
+
 struct ControlState {
     activity: Activity,
     since: Instant,
@@ -245,10 +279,11 @@ struct ControlState {
 pub struct StageControl {
     state: Mutex<ControlState>,
     changed: Condvar,
+    panic_in_look: Arc<AtomicUsize>,
 }
 
-impl Default for StageControl {
-    fn default() -> Self {
+impl StageControl {
+    fn new(panic_in_look: Arc<AtomicUsize>) -> Self {
         let state = ControlState {
             activity: Activity::Starting,
             since: Instant::now(),
@@ -260,6 +295,7 @@ impl Default for StageControl {
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            panic_in_look,
         }
     }
 }
@@ -286,6 +322,11 @@ impl StageControl {
 
 impl Control for StageControl {
     fn status(&self) -> Status {
+        let by_actor = std::thread::current().name() == Some("supervision");
+        assert!(
+            !(by_actor && take_one(&self.panic_in_look)),
+            "as the test wants it: a panic in look"
+        );
         let state = self.lock();
         Status {
             activity: state.activity.clone(),

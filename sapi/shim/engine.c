@@ -27,6 +27,8 @@ static void lock_ini(const char *names)
 static zend_result install(void)
 {
     troupe_observe_errors();
+    troupe_signals_install();
+    troupe_fork_install();
     troupe_select_install();
     troupe_opcache_install();
     troupe_interrupt_install();
@@ -61,6 +63,11 @@ static void set_ini_defaults(HashTable *table)
 
 static void log_message(const char *message, int syslog_level)
 {
+    if (troupe_forked) {
+        troupe_fork_write(STDERR_FILENO, message, strlen(message));
+        troupe_fork_write(STDERR_FILENO, "\n", 1);
+        return;
+    }
     troupe_rust->log(troupe_self_rust(), syslog_level, (troupe_bytes){message, strlen(message)});
 }
 

@@ -220,8 +220,12 @@ static ZEND_FUNCTION(frankenphp_log)
         php_json_encode_ex(&json, &array, PHP_JSON_PARTIAL_OUTPUT_ON_ERROR | PHP_JSON_INVALID_UTF8_SUBSTITUTE |
                            PHP_JSON_UNESCAPED_SLASHES | PHP_JSON_UNESCAPED_UNICODE, PHP_JSON_PARSER_DEFAULT_DEPTH);
     }
-    troupe_rust->script_log(troupe_self_rust(), level,
-                     troupe_text(message), troupe_text(json.s));
+    if (troupe_forked) {
+        troupe_fork_write(STDERR_FILENO, ZSTR_VAL(message), ZSTR_LEN(message));
+        troupe_fork_write(STDERR_FILENO, "\n", 1);
+    } else {
+        troupe_rust->script_log(troupe_self_rust(), level, troupe_text(message), troupe_text(json.s));
+    }
     smart_str_free(&json);
 }
 

@@ -23,8 +23,9 @@ int troupe_kill_signal(void)
 
 static void on_kill_signal(int signal)
 {
-    /* Being handled is all: the blocking call it interrupts returns EINTR. */
+    /* Being handled is what matters: the blocking call it interrupts returns EINTR. */
     (void)signal;
+    troupe_signals_deliver();
 }
 
 static void send_backtrace(troupe_thread *self)

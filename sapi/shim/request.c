@@ -63,6 +63,10 @@ int troupe_activate(void)
 
 size_t troupe_ub_write(const char *bytes, size_t len)
 {
+    if (troupe_forked) {
+        troupe_fork_write(STDOUT_FILENO, bytes, len);
+        return len;
+    }
     if (!troupe_self || !troupe_self->request) {
         troupe_rust->stray_output(troupe_self_rust(), (troupe_bytes){bytes, len});
         return len;

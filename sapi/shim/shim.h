@@ -31,6 +31,8 @@ typedef struct troupe_thread {
     const troupe_run *run;
     const troupe_request *request; /* NULL while the thread answers nobody */
     atomic_bool killed;            /* set and cleared by Rust: the script is being ended from outside */
+    atomic_bool catches_stop;      /* the script has a handler for SIGTERM or SIGINT; read by Rust */
+    atomic_bool stop_signalled;    /* set by Rust: that handler is due */
     bool ready;                    /* the script said that it is ready */
     bool body_cut;                 /* the client left before its body was complete */
     bool left_by_exit;             /* exit() inside a worker's callback: the bailout after it is no failure */
@@ -105,6 +107,16 @@ void troupe_select_install(void);
 /* opcache.c */
 void troupe_opcache_install(void);
 void troupe_opcache_started(void);
+
+/* signals.c */
+void troupe_signals_install(void);
+void troupe_signals_deliver(void);
+
+/* fork.c */
+extern bool troupe_forked; /* this process is a script's child */
+void troupe_fork_install(void);
+void troupe_fork_write(int fd, const char *bytes, size_t len);
+void troupe_fork_end(void);
 
 /* environment.c */
 void troupe_environment_install(void);

@@ -93,6 +93,8 @@ void troupe_thread_main(void *rust)
     troupe_rust->thread_started(rust, (troupe_slot){
         .vm_interrupt = (bool *)&EG(vm_interrupt),
         .killed = (bool *)&self.killed,
+        .catches_stop = (bool *)&self.catches_stop,
+        .stop_signalled = (bool *)&self.stop_signalled,
         .thread = (uintptr_t)pthread_self(),
     });
 
@@ -102,6 +104,7 @@ void troupe_thread_main(void *rust)
         self.run = &run;
         self.ready = self.body_cut = self.left_by_exit = false;
         begun = run.kind == TROUPE_RUN_REQUEST ? troupe_run_request(&self) : troupe_run_script(&self);
+        troupe_fork_end();
         report_end(&self, begun);
         self.run = NULL;
     }

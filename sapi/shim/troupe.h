@@ -121,7 +121,9 @@ typedef struct troupe_value troupe_value;
 /* Where another thread can reach a running script. */
 typedef struct troupe_slot {
     bool *vm_interrupt;   /* EG(vm_interrupt), an atomic */
-    bool *killed;         /* troupe_thread.killed, an atomic */
+    bool *killed;         /* troupe_thread.killed, and so on: atomics */
+    bool *catches_stop;
+    bool *stop_signalled;
     uintptr_t thread;     /* pthread_t */
 } troupe_slot;
 

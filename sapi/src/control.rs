@@ -65,6 +65,8 @@ pub struct Status {
 struct Target {
     vm_interrupt: *const AtomicBool,
     killed: *const AtomicBool,
+    catches_stop: *const AtomicBool,
+    stop_signalled: *const AtomicBool,
     thread: libc::pthread_t,
 }
 
@@ -104,6 +106,19 @@ impl State {
             unsafe { (*target.killed).store(killed, Ordering::SeqCst) };
         }
     }
+
+    /// Has the script's handler for SIGTERM or SIGINT called on its thread, if there is one.
+    fn signal_stop(&self) {
+        if let Some(target) = &self.target {
+            // SAFETY: as in `mark_killed`; the thread is alive for as long.
+            unsafe {
+                if (*target.catches_stop).load(Ordering::SeqCst) {
+                    (*target.stop_signalled).store(true, Ordering::SeqCst);
+                    libc::pthread_kill(target.thread, php_sys::troupe_kill_signal());
+                }
+            }
+        }
+    }
 }
 
 /// The part of a PHP thread that outlives its locks: shared by the thread, its control and the watchdog.
@@ -141,9 +156,12 @@ impl Shared {
     /// The PHP thread's context is up: it can be reached from now on.
     pub(crate) fn attach(&self, slot: troupe_slot) {
         let mut state = lock(&self.state);
+        let flag = |flag: *mut bool| flag.cast_const().cast::<AtomicBool>();
         state.target = Some(Target {
-            vm_interrupt: slot.vm_interrupt.cast_const().cast::<AtomicBool>(),
-            killed: slot.killed.cast_const().cast::<AtomicBool>(),
+            vm_interrupt: flag(slot.vm_interrupt),
+            killed: flag(slot.killed),
+            catches_stop: flag(slot.catches_stop),
+            stop_signalled: flag(slot.stop_signalled),
             thread: slot.thread as libc::pthread_t,
         });
         Self::enter(&mut state, Activity::Idle);
@@ -307,10 +325,15 @@ impl ThreadControl {
         true
     }
 
-    /// Asks the thread to leave at the next safe point: between two requests or runs.
+    /// Asks the thread to leave at the next safe point: between two requests or runs. A script that has set up
+    /// a handler for SIGTERM or SIGINT gets it called.
     pub fn drain(&self) {
         self.shared.parker.set_draining(true);
-        let hold = lock(&self.shared.state).hold.clone();
+        let hold = {
+            let state = lock(&self.shared.state);
+            state.signal_stop();
+            state.hold.clone()
+        };
         hold.inspect(|hold| hold.drain());
     }
 

@@ -4,15 +4,14 @@
 
 mod common;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::task::Poll;
-use std::time::Duration;
 
-use common::{Pool, answer_of};
-use troupe_sapi::{Heed, KillReason, Part, ResponseReader, ScriptExit, Wait};
+use common::{Pool, answer_of, await_blocked, folder};
+use troupe_sapi::{KillReason, ScriptExit};
 
 /// A server that accepts connections and never says a word.
 struct Silent {
@@ -28,39 +27,6 @@ impl Silent {
 
     fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
-    }
-}
-
-/// A fresh folder for one test.
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// Reads the thread's id from the response and waits until that thread sleeps in a system call.
-fn await_blocked(reader: &mut ResponseReader) {
-    let wait = Wait::for_this_thread();
-    let part = wait
-        .until(Heed::Kill, None, |cx| reader.poll_part(cx))
-        .unwrap();
-    let Ok(Part::Head { body, .. }) = part else {
-        panic!("{part:?}")
-    };
-    let tid = String::from_utf8(body.to_vec()).unwrap();
-    let stat = format!("/proc/self/task/{}/stat", tid.trim());
-    loop {
-        let stat = fs::read_to_string(&stat).unwrap();
-        // The state follows the name, which is in parentheses.
-        if stat
-            .rsplit(") ")
-            .next()
-            .is_some_and(|rest| rest.starts_with('S'))
-        {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

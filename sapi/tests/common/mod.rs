@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::ffi::CString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -199,6 +200,39 @@ pub fn answer(reader: &mut ResponseReader) -> (u16, String) {
     let answer = answer_of(reader);
     assert_eq!(answer.outcome, Outcome::Complete);
     (answer.status, answer.body)
+}
+
+/// A fresh folder for one test.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Reads the thread's id from the response and waits until that thread sleeps in a system call.
+pub fn await_blocked(reader: &mut ResponseReader) {
+    let wait = Wait::for_this_thread();
+    let part = wait
+        .until(Heed::Kill, None, |cx| reader.poll_part(cx))
+        .unwrap();
+    let Ok(Part::Head { body, .. }) = part else {
+        panic!("{part:?}")
+    };
+    let tid = String::from_utf8(body.to_vec()).unwrap();
+    let stat = format!("/proc/self/task/{}/stat", tid.trim());
+    loop {
+        let stat = fs::read_to_string(&stat).unwrap();
+        // The state follows the name, which is in parentheses.
+        if stat
+            .rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('S'))
+        {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// One PHP thread and the queue it serves.

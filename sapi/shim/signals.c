@@ -1,0 +1,88 @@
+/* Signals of scripts: what pcntl_signal() sets up concerns its own thread, never the process.
+ *
+ * A signal's disposition belongs to the process, and pcntl's handler must not run on a thread without PHP. So the
+ * executable's sigaction() only notes what a script asks for. When the script is to stop, its own thread calls the
+ * handler noted for SIGTERM or SIGINT as if the signal had come: pcntl_async_signals() and pcntl_signal_dispatch()
+ * then do what they do elsewhere. When a script ends, pcntl takes its handlers back, and the server's stay.
+ *
+ * Nothing here bails out, except warnings.
+ */
+#include "shim.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+
+/* What the script of this thread asked for. */
+static _Thread_local struct sigaction wanted[NSIG];
+
+static bool has_handler(int signal)
+{
+    return wanted[signal].sa_handler != SIG_DFL && wanted[signal].sa_handler != SIG_IGN;
+}
+
+static bool is_scripts(int signal)
+{
+    /* SIGRTMIN is PHP's timer. A forked child is alone and may have signals of its own. */
+    return troupe_self && !troupe_forked && signal > 0 && signal < NSIG && signal != SIGRTMIN;
+}
+
+int sigaction(int signal, const struct sigaction *action, struct sigaction *before)
+{
+    static __typeof__(&sigaction) real;
+    __typeof__(&sigaction) found = __atomic_load_n(&real, __ATOMIC_RELAXED);
+
+    if (UNEXPECTED(!found)) {
+        found = (__typeof__(&sigaction))dlsym(RTLD_NEXT, "sigaction");
+        __atomic_store_n(&real, found, __ATOMIC_RELAXED);
+    }
+    if (!is_scripts(signal)) {
+        return found(signal, action, before);
+    }
+    if (signal == SIGKILL || signal == SIGSTOP) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (before) {
+        *before = wanted[signal];
+    }
+    if (action) {
+        wanted[signal] = *action;
+        atomic_store(&troupe_self->catches_stop, has_handler(SIGTERM) || has_handler(SIGINT));
+    }
+    return 0;
+}
+
+/* In the kill signal's handler, on the thread that runs the script. pcntl's handler is made for such places. */
+void troupe_signals_deliver(void)
+{
+    int signal = has_handler(SIGTERM) ? SIGTERM : SIGINT;
+
+    if (troupe_self && atomic_exchange(&troupe_self->stop_signalled, false) && has_handler(signal)) {
+        siginfo_t info = {.si_signo = signal};
+        if (wanted[signal].sa_flags & SA_SIGINFO) {
+            wanted[signal].sa_sigaction(signal, &info, NULL);
+        } else {
+            wanted[signal].sa_handler(signal);
+        }
+    }
+}
+
+static ZEND_FUNCTION(pcntl_exec)
+{
+    php_error_docref(NULL, E_WARNING, "It would replace the whole server; start a child with proc_open() instead");
+    RETURN_FALSE;
+}
+
+static ZEND_FUNCTION(pcntl_alarm)
+{
+    php_error_docref(NULL, E_WARNING, "An alarm would reach the whole server; see set_time_limit()");
+    RETURN_LONG(0);
+}
+
+/* Once, before any other PHP thread exists. */
+void troupe_signals_install(void)
+{
+    troupe_replace("pcntl_exec", ZEND_FN(pcntl_exec));
+    troupe_replace("pcntl_alarm", ZEND_FN(pcntl_alarm));
+}

@@ -14,6 +14,10 @@ use std::task::{Context, Poll, Waker};
 
 use crate::sync::{Mutex, lock, unlock_and_wake};
 
+/// Jobs that a push looks at when the queue is full. A refusal must stay cheap: there are many of them when
+/// the server can least afford it.
+const LOOKS: usize = 32;
+
 /// Why a job was not queued. The job is handed back.
 #[derive(Debug)]
 pub enum PushError<T> {
@@ -31,6 +35,8 @@ struct Inner<T> {
     /// The seat a wake-up is on its way to.
     woken: Option<u64>,
     next_seat: u64,
+    /// The job to look at next when room is needed.
+    suspect: usize,
     closed: bool,
 }
 
@@ -43,6 +49,18 @@ impl<T> Inner<T> {
         let (seat, waker) = self.idle.pop()?;
         self.woken = Some(seat);
         Some(waker)
+    }
+
+    /// Takes one stale job out, if it is among the next ones to look at.
+    fn remove_stale(&mut self, is_stale: impl Fn(&T) -> bool) -> Option<T> {
+        for _ in 0..LOOKS.min(self.jobs.len()) {
+            self.suspect %= self.jobs.len();
+            if is_stale(&self.jobs[self.suspect]) {
+                return self.jobs.remove(self.suspect);
+            }
+            self.suspect += 1;
+        }
+        None
     }
 
     fn forget(&mut self, seat: u64) {
@@ -75,6 +93,7 @@ impl<T> JobQueue<T> {
             idle: Vec::new(),
             woken: None,
             next_seat: 0,
+            suspect: 0,
             closed: false,
         };
         Self {
@@ -82,17 +101,18 @@ impl<T> JobQueue<T> {
         }
     }
 
-    /// Queues a job. When the queue is full, jobs that `is_stale` are dropped first: their clients have left.
+    /// Queues a job. In a full queue it takes the place of one that `is_stale`, whose client has left, if one
+    /// is found: each push looks at a few, the next push at the next ones.
     pub fn push(&self, job: T, is_stale: impl Fn(&T) -> bool) -> Result<(), PushError<T>> {
-        // Declared before the lock, so that what a stale job owns is dropped after it.
-        let _stale: VecDeque<T>;
+        // Declared before the lock, so that what the stale job owns is dropped after it.
+        let _stale;
         let mut inner = lock(&self.inner);
         if inner.closed {
             return Err(PushError::Closed(job));
         }
         if inner.jobs.len() >= inner.capacity {
-            (_stale, inner.jobs) = inner.jobs.drain(..).partition(is_stale);
-            if inner.jobs.len() >= inner.capacity {
+            _stale = inner.remove_stale(is_stale);
+            if _stale.is_none() {
                 return Err(PushError::Full(job));
             }
         }
@@ -248,12 +268,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_stale_jobs_before_it_refuses_one() {
+    fn a_job_takes_the_place_of_a_stale_one_in_a_full_queue() {
         let queue = JobQueue::new(4);
-        for job in [1, 2, 3, 4, 6] {
+        for job in [1, 2, 3, 4, 6, 8] {
             assert!(push(&queue, job).is_ok());
         }
-        assert_eq!(queue.take_all(), [2, 4, 6]);
+        assert!(matches!(push(&queue, 10), Err(PushError::Full(10))));
+        assert_eq!(queue.take_all(), [2, 4, 6, 8]);
+    }
+
+    #[test]
+    fn a_stale_job_is_found_wherever_it_is_and_each_refusal_is_cheap() {
+        let queue = JobQueue::new(3 * LOOKS);
+        for job in 0..3 * LOOKS {
+            assert!(queue.push(job, |_| false).is_ok());
+        }
+        let looks = AtomicUsize::new(0);
+        let push = |job| {
+            queue.push(job, |job| {
+                looks.fetch_add(1, Ordering::SeqCst);
+                *job == 3 * LOOKS - 1
+            })
+        };
+        assert!(push(1000).is_err());
+        assert!(push(1001).is_err());
+        assert!(push(1002).is_ok());
+        assert_eq!(looks.load(Ordering::SeqCst), 3 * LOOKS);
     }
 
     #[test]

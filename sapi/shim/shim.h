@@ -118,6 +118,9 @@ void troupe_fork_install(void);
 void troupe_fork_write(int fd, const char *bytes, size_t len);
 void troupe_fork_end(void);
 
+/* locale.c */
+void troupe_locale_clear(void);
+
 /* environment.c */
 void troupe_environment_install(void);
 void troupe_environment_clear(void);

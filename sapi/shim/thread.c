@@ -112,5 +112,6 @@ void troupe_thread_main(void *rust)
     troupe_rust->thread_ends(rust);
     troupe_self = NULL;
     troupe_environment_clear();
+    troupe_locale_clear();
     ts_free_thread();
 }

@@ -189,6 +189,10 @@ static ZEND_FUNCTION(headers_send)
     status = (int)given;
     if (status < 200) {
         troupe_with_headers(&SG(sapi_headers), send_informational, &status);
+        /* Not sapi_flush(), which would send the head of the response as well. */
+        if (troupe_rust->flush(troupe_self->rust) == TROUPE_IO_GONE) {
+            php_handle_aborted_connection();
+        }
     } else {
         if (ZEND_NUM_ARGS() > 0) {
             SG(sapi_headers).http_response_code = status;

@@ -1,1 +1,51 @@
-//! What the end-to-end tests share: a running server, a plain HTTP client.
+//! What the end-to-end tests share: a running server, a client that speaks plain HTTP/1.1.
+//!
+//! A test says what it wants served ([`Setup`]), starts it ([`Server`]), and talks to it ([`Client`]).
+//! Every test has a server of its own, which takes a few milliseconds, and every server is stopped as an
+//! operator would stop it: a test also fails when its server does not come to a clean end.
+//!
+//! Nothing here sleeps for a while and hopes: [`eventually`] waits for a condition, and gives up only
+//! after a time that no machine needs.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in a test, what can't be done is a failure, and the panic says where"
+)]
+
+mod client;
+mod command;
+mod folder;
+mod log;
+mod request;
+mod response;
+mod server;
+mod setup;
+
+pub use client::{Address, Client};
+pub use command::{curl, self_signed, troupe};
+pub use folder::Folder;
+pub use log::{Log, Record};
+pub use request::{Part, Request};
+pub use response::Response;
+pub use server::Server;
+pub use setup::Setup;
+
+use std::time::{Duration, Instant};
+
+/// Far more than anything takes, even on a machine that is busy with other things.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` gives something, and panics with `what` was waited for when it never does.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(begun.elapsed() < LIMIT, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,2 @@
+<?php
+echo var_export(opcache_reset(), true);

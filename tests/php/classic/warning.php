@@ -1,0 +1,4 @@
+<?php
+error_log('a line of the script');
+echo $undefined;
+echo 'went on';

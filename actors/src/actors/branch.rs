@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::brood::{Brood, Ending, Heard, Offspring};
 use super::kin::{Order, Said, Word, Words};
 use super::steer::{Action, Reply, Steer, SteerError};
 use crate::supervision::{Cause, ChildId, Detail, Exit, Leave, Phase};
+use crate::tree::NodeId;
 
 /// Whom a branch answers to.
 pub enum Above {
@@ -110,6 +111,26 @@ impl Branch {
         }
     }
 
+    /// Scripts that stay loaded are started afresh, everywhere: OPcache is the process's. Classic threads keep
+    /// nothing loaded.
+    fn renew_scripts(&mut self) {
+        if let Above::Parent(words) = &self.above {
+            words.say(Said::Outdated);
+            return;
+        }
+        for target in self.brood.ids() {
+            if target != NodeId::classic() {
+                // Nobody waits for the answer.
+                let (reply, _) = oneshot::channel();
+                self.act(Steer {
+                    target,
+                    action: Action::Restart,
+                    reply,
+                });
+            }
+        }
+    }
+
     fn act(&mut self, steer: Steer) {
         let Some(child) = self.brood.find(&steer.target) else {
             match self.brood.ancestor_of(&steer.target) {
@@ -195,6 +216,7 @@ impl Handler<Word> for Branch {
                     self.answer(child, &Err(halted));
                 }
             }
+            Heard::Outdated => self.renew_scripts(),
             Heard::Other => {}
         }
         self.settle(ctx);

@@ -38,6 +38,8 @@ pub enum Heard {
     Ready(ChildId),
     /// The child failed before it was ready.
     FailedBoot(ChildId, Detail),
+    /// What scripts have loaded is out of date.
+    Outdated,
     /// Anything else.
     Other,
 }
@@ -175,6 +177,7 @@ impl Brood {
                     Heard::Other
                 }
             }
+            Said::Outdated => Heard::Outdated,
             Said::Relaunched(exit) => {
                 note(&slot.entry, &self.entry, &exit);
                 self.supervisor.relaunched(child, now);

@@ -43,6 +43,8 @@ pub enum ThreadOrder {
 pub enum Report {
     /// The script (or, in classic mode, the thread) is ready.
     Ready,
+    /// The script called `opcache_reset()`.
+    OpcacheReset,
     /// The script ended and is being started again.
     Relaunched(Exit),
     /// The script ended; the thread waits for an order.
@@ -282,6 +284,10 @@ impl Driver for HttpDriver {
         self.life.served += 1;
         self.life.memory = end.memory as u64;
         self.post.port.stats().service.record(end.took);
+    }
+
+    fn opcache_was_reset(&mut self) {
+        self.reports.do_send(Report::OpcacheReset);
     }
 
     fn run_ended(&mut self, end: ScriptEnd) {

@@ -34,6 +34,8 @@ pub enum Order {
 pub enum Said {
     /// It is ready.
     Ready,
+    /// What the server's scripts have loaded is out of date: `opcache_reset()` was called below.
+    Outdated,
     /// It ended and has begun again by itself.
     Relaunched(Exit),
     /// It ended.

@@ -348,6 +348,7 @@ impl Handler<Word> for Pool {
                 let progress = self.rolling.failed(child);
                 self.follow(progress, Some(detail));
             }
+            Heard::Outdated => self.words.say(Said::Outdated),
             Heard::Other => {}
         }
         self.settle(ctx);

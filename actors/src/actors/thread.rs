@@ -25,6 +25,8 @@ pub trait Control: Send + Sync {
     fn status(&self) -> Status;
     /// Ends what it runs; false when it ran nothing.
     fn kill(&self, reason: KillReason) -> bool;
+    /// Gives it up: its client and the senders of its tasks are told at once.
+    fn write_off(&self);
     /// The PHP stack of what it runs. Blocks for `timeout` at most.
     fn backtrace(&self, timeout: Duration) -> Option<String>;
 }
@@ -48,6 +50,10 @@ impl Control for ThreadControl {
 
     fn kill(&self, reason: KillReason) -> bool {
         self.kill(reason, None)
+    }
+
+    fn write_off(&self) {
+        self.write_off();
     }
 
     fn backtrace(&self, timeout: Duration) -> Option<String> {

@@ -209,6 +209,7 @@ impl Worker {
                 "a PHP thread did not end when it was killed; it is written off and replaced"
             );
         });
+        thread.control.write_off();
         // With the channel of its orders closed, it leaves should it ever come back.
         drop(thread);
         let detail = Detail::message("thread_lost", "its thread did not end when it was killed");
@@ -278,6 +279,7 @@ impl Handler<Report> for Worker {
                 self.ready = true;
                 self.words.say(Said::Ready);
             }
+            Report::OpcacheReset => self.words.say(Said::Outdated),
             Report::Relaunched(exit) => {
                 self.ready = false;
                 self.forced_at = None;

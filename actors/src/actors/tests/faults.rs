@@ -142,6 +142,7 @@ async fn a_thread_that_cannot_be_ended_is_written_off_and_replaced() {
         "a new thread serves"
     );
     assert_eq!(show.handle.census().lost_threads(), 1);
+    assert_eq!(stage.written_off(), 1, "its client and its tasks were told");
     let node = show
         .until(&worker(1), "replaced", |node| node.generation == 2)
         .await;

@@ -174,6 +174,36 @@ async fn everything_can_be_restarted_at_once_and_each_pool_rolls() {
 }
 
 #[tokio::test]
+async fn an_opcache_reset_renews_every_worker_and_no_classic_thread() {
+    let stage = Stage::playing(|scene| {
+        scene.serve(|scene, uri| {
+            if uri == "/reset" {
+                scene.opcache_reset();
+            }
+            Ok(uri.to_owned())
+        })
+    });
+    let show = Show::new(&stage, pool(2));
+    let workers = [worker(1), worker(2), NodeId::classic().worker(1)];
+    for id in &workers {
+        show.state(id, State::Ready).await;
+    }
+    assert_eq!(show.get("/reset").await.0, 200);
+    for number in [1, 2] {
+        show.until(&worker(number), "renewed", |node| {
+            node.generation == 2 && node.state == State::Ready
+        })
+        .await;
+    }
+    assert_eq!(
+        show.node(&workers[2]).unwrap().generation,
+        1,
+        "it keeps nothing from one request to the next"
+    );
+    show.close().await;
+}
+
+#[tokio::test]
 async fn a_drained_worker_rests_and_its_siblings_serve_until_it_is_restarted() {
     let show = Show::new(&echo(), pool(2));
     show.state(&worker(2), State::Ready).await;

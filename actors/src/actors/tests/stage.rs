@@ -68,6 +68,11 @@ impl Scene<'_> {
         }
     }
 
+    /// What the script does when it calls `opcache_reset()`.
+    pub fn opcache_reset(&mut self) {
+        self.driver.opcache_was_reset();
+    }
+
     /// Blocks like a script in a long call, until it is killed.
     pub fn hang(&self) -> ScriptExit {
         let mut state = self.control.lock();
@@ -149,6 +154,16 @@ impl Stage {
 
     pub fn runs(&self) -> usize {
         self.runs.load(Ordering::SeqCst)
+    }
+
+    /// Threads that were told that they are given up.
+    pub fn written_off(&self) -> usize {
+        self.controls
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|control| control.lock().written_off)
+            .count()
     }
 
     /// Frees the threads that hang for good.
@@ -274,6 +289,7 @@ struct ControlState {
     served: u64,
     killed: Option<(KillReason, Instant)>,
     let_go: bool,
+    written_off: bool,
 }
 
 pub struct StageControl {
@@ -291,6 +307,7 @@ impl StageControl {
             served: 0,
             killed: None,
             let_go: false,
+            written_off: false,
         };
         Self {
             state: Mutex::new(state),
@@ -348,6 +365,10 @@ impl Control for StageControl {
         busy
     }
 
+    fn write_off(&self) {
+        self.lock().written_off = true;
+    }
+
     fn backtrace(&self, _: Duration) -> Option<String> {
         match &self.lock().activity {
             Activity::Request { uri, .. } => Some(format!("#0 {uri}")),
@@ -400,7 +421,7 @@ pub async fn response(mut reader: ResponseReader) -> Result<(u16, String), Outco
             Ok(Part::Body(body)) => text.extend_from_slice(&body),
             Ok(Part::Informational(_)) => {}
             Err(Outcome::Complete) => return Ok((status, String::from_utf8(text).unwrap())),
-            Err(Outcome::Aborted) => return Err(Outcome::Aborted),
+            Err(outcome) => return Err(outcome),
         }
     }
 }

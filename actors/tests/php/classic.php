@@ -1,0 +1,2 @@
+<?php
+echo 'classic ', $_GET['n'] ?? '';

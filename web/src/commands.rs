@@ -8,6 +8,7 @@ use std::process::{Command as Process, ExitCode};
 
 use troupe_sapi::{Engine, EngineConfig};
 
+use crate::admin_client::Client;
 use crate::cli::{Command, PhpCli};
 use crate::config::{Config, Environment};
 use crate::run;
@@ -31,7 +32,18 @@ pub fn execute(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Version => version(),
-        Command::Tree(_) | Command::Restart(_) | Command::Backtrace(_) => Err("not yet".into()),
+        Command::Tree(tree) => {
+            Client::new(&tree.server)?.tree(tree.watch)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restart(node) => {
+            Client::new(&node.server)?.restart(&node.node)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Backtrace(node) => {
+            Client::new(&node.server)?.backtrace(&node.node)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

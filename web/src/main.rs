@@ -6,11 +6,14 @@
 //! | `run`, `assembly` | a server's life; its parts put together |
 //! | `server` | bytes in and out: sockets, TLS, HTTP/1 and HTTP/2 |
 //! | `app` | a request's way: `host` → `route` → `static_files` or `php` → `compress` → `access` |
+//! | `admin`, `admin_client` | the tree seen and steered from outside |
 //! | `logging` | where records go |
 
 #![forbid(unsafe_code)]
 
 mod access;
+mod admin;
+mod admin_client;
 mod answer;
 mod app;
 mod assembly;

@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,6 +13,7 @@ use troupe_actors::Handle;
 use troupe_actors::tree::NodeId;
 use troupe_sapi::{Engine, EngineError};
 
+use crate::admin::{self, Admin, Offer};
 use crate::app;
 use crate::assembly;
 use crate::config::Config;
@@ -46,6 +48,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
         .iter()
         .map(|listen| Listener::bind(listen, config.server.reuse_port))
         .collect::<Result<Vec<_>, _>>()?;
+    let admin_listeners = admin_listeners(config)?;
     let has_tls = listeners.iter().any(|l| matches!(l, Listener::Tls(_)));
     let certificates = has_tls.then(|| Certificates::load(config)).transpose()?;
     let urls: Vec<_> = listeners.iter().map(Listener::url).collect();
@@ -62,6 +65,24 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
             })?;
         actix_web::rt::spawn(serving);
         let versions = engine.versions();
+        let admin = Arc::new(Admin {
+            tree: tree.clone(),
+            token: config.admin.token.clone(),
+            is_stopping: AtomicBool::new(false),
+            php_version: versions.php.clone(),
+        });
+        let mut admin_servers = Vec::new();
+        for (listener, offer) in admin_listeners {
+            let admin = admin.clone();
+            let app = move || admin::app(admin.clone(), offer);
+            let settings = Settings {
+                threads: 1,
+                ..settings.clone()
+            };
+            let (running, serving) = server::start(&settings, vec![listener], None, app)?;
+            actix_web::rt::spawn(serving);
+            admin_servers.push(running);
+        }
         let took = started.elapsed();
         tracing::info!(listen = ?urls, php = versions.php, ?took, "serving");
         let parts = Parts {
@@ -71,11 +92,13 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
             tree: &tree,
         };
         parts.serve(&mut signals).await;
+        admin.is_stopping.store(true, Ordering::SeqCst);
         tracing::info!(grace = ?settings.grace, "stopping: running requests may end");
         tokio::select! {
             farewell = parts.drain(settings.grace) => Ok::<_, std::io::Error>(Some(farewell)),
             () = signals.stop() => Ok(None),
         }
+        // The admin endpoint shows the stop to its end: it goes with the process.
     })?;
     for listen in &config.server.listen {
         if let Listen::Unix(path) = listen {
@@ -107,6 +130,20 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     tracing::info!("stopped");
     logs.flush();
     Ok(ExitCode::SUCCESS)
+}
+
+fn admin_listeners(config: &Config) -> Result<Vec<(Listener, Offer)>, BindError> {
+    let wanted = [
+        (&config.admin.listen, Offer::Everything),
+        (&config.health.listen, Offer::Health),
+    ];
+    let mut listeners = Vec::new();
+    for (listen, offer) in wanted {
+        if let Some(listen) = listen {
+            listeners.push((Listener::bind(listen, false)?, offer));
+        }
+    }
+    Ok(listeners)
 }
 
 /// What signals act on.

@@ -48,13 +48,14 @@ pub enum ConfigError {
 impl Config {
     /// Reads and validates the file at `path`, overridden by `environment`.
     pub fn load(path: &Path, environment: Environment) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        let unreadable = |source| ConfigError::Unreadable {
             path: path.to_owned(),
             source,
-        })?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-        Ok(Self::parse(path, text, &base, environment)?)
+        };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let file = std::path::absolute(path).map_err(unreadable)?;
+        let base = file.parent().unwrap_or(Path::new("/"));
+        Ok(Self::parse(path, text, base, environment)?)
     }
 
     /// Reads and validates `text`; `path` is its name in messages, `base` the folder that relative

@@ -27,7 +27,7 @@ pub enum Step {
     End(Outcome),
     /// The rest of the body will never come, and the script has not answered yet.
     BadBody(BodyProblem),
-    /// No thread had begun in time, and none will.
+    /// No thread had begun, and none will: it took too long, or the pool went down.
     NoThread,
 }
 
@@ -48,7 +48,11 @@ impl Exchange {
         // An answer that is there says more than a body that is not.
         if let Poll::Ready(part) = reader.poll_part(cx) {
             self.patience = None;
-            return Poll::Ready(part.map_or_else(Step::End, Step::Part));
+            return Poll::Ready(match part {
+                Ok(part) => Step::Part(part),
+                Err(Outcome::Aborted) if self.withdraw() => Step::NoThread,
+                Err(outcome) => Step::End(outcome),
+            });
         }
         if let Err(problem) = body {
             return Poll::Ready(Step::BadBody(problem));
@@ -56,19 +60,24 @@ impl Exchange {
         let is_over = |patience: &mut Pin<Box<Sleep>>| patience.as_mut().poll(cx).is_ready();
         if self.patience.as_mut().is_some_and(is_over) {
             self.patience = None;
-            self.reader = self
-                .reader
-                .take()
-                .and_then(|reader| match reader.withdraw() {
-                    Withdrawal::Withdrawn => None,
-                    // From here on it is the script's deadline that counts.
-                    Withdrawal::Begun(reader) => Some(reader),
-                });
-            if self.reader.is_none() {
+            // If it has begun, it is the script's deadline that counts from here on.
+            if self.withdraw() {
                 return Poll::Ready(Step::NoThread);
             }
         }
         Poll::Pending
+    }
+
+    /// Gives the job up; false when a thread has begun it.
+    fn withdraw(&mut self) -> bool {
+        self.reader = self
+            .reader
+            .take()
+            .and_then(|reader| match reader.withdraw() {
+                Withdrawal::Withdrawn => None,
+                Withdrawal::Begun(reader) => Some(reader),
+            });
+        self.reader.is_none()
     }
 }
 
@@ -94,6 +103,18 @@ mod tests {
         let (mut writer, mut exchange) = exchange();
         assert!(matches!(step(&mut exchange).await, Step::NoThread));
         assert!(!writer.begin(), "the job can't begin any more");
+    }
+
+    #[actix_web::test]
+    async fn a_job_that_is_dropped_was_served_by_nobody_unless_it_had_begun() {
+        let (writer, mut dropped) = exchange();
+        drop(writer);
+        assert!(matches!(step(&mut dropped).await, Step::NoThread));
+        let (mut writer, mut dropped) = exchange();
+        assert!(writer.begin());
+        drop(writer);
+        let end = step(&mut dropped).await;
+        assert!(matches!(end, Step::End(Outcome::Aborted)));
     }
 
     #[actix_web::test]

@@ -28,7 +28,7 @@ use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, Version, header};
 use actix_web::{HttpRequest, HttpResponse};
 use troupe_actors::{PoolPort, Refused};
-use troupe_sapi::{Part, Request, RequestBody, Scope, response_port};
+use troupe_sapi::{Outcome, Part, Request, RequestBody, Scope, response_port};
 
 pub use self::body::BodyLimits;
 use self::body::{Body, BodyProblem};
@@ -116,13 +116,15 @@ pub async fn respond(job: Job<'_>, payload: Payload) -> HttpResponse<BoxBody> {
                     job.facts.inform(&head).await;
                 }
             }
-            // Nobody has set a head: the script's thread was lost, or PHP could not begin.
+            // It was to be ended, and did not end.
+            Step::End(Outcome::GivenUp) => return answer::status(StatusCode::GATEWAY_TIMEOUT),
+            // Nobody has set a head: PHP could not begin, or its thread broke down.
             Step::Part(Part::Body(_)) | Step::End(_) => {
                 return answer::status(StatusCode::INTERNAL_SERVER_ERROR);
             }
             Step::BadBody(problem) => return refuse_body(problem),
             Step::NoThread => {
-                tracing::debug!(request = job.id, "refused: no thread was free in time");
+                tracing::debug!(request = job.id, "refused: no thread took it");
                 return busy(Duration::from_secs(1));
             }
         }

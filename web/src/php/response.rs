@@ -165,7 +165,7 @@ impl MessageBody for ScriptBody {
                 // The script learns it where it reads, and may still have something to say.
                 Step::BadBody(_) => {}
                 Step::End(Outcome::Complete) => return Poll::Ready(None),
-                Step::End(Outcome::Aborted) | Step::NoThread => {
+                Step::End(Outcome::Aborted | Outcome::GivenUp) | Step::NoThread => {
                     return Poll::Ready(Some(Err(Box::new(Unfinished))));
                 }
             }

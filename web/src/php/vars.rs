@@ -104,7 +104,7 @@ pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
     }
     for env in sources.env {
         for (name, value) in env {
-            vars.push(name, value);
+            vars.push_environment(name, value);
         }
     }
     vars

@@ -12,6 +12,18 @@ final readonly class Process
     /** Linux counts processor time in these, whatever the clock of the kernel. */
     private const TICKS_PER_SECOND = 100;
 
+    /** What a thread is for, by what its name begins with. */
+    private const ROLES = [
+        'classic:' => 'PHP, from a clean state',
+        'actix-rt' => 'network I/O',
+        'actix-server' => 'new connections',
+        'supervision' => 'the tree of actors',
+        'tokio-rt-worker' => 'work that blocks',
+        'watchdog' => 'deadlines',
+        'php-engine' => 'starts and ends PHP',
+        'log-writer' => 'the log',
+    ];
+
     private const STATES = ['R' => 'running', 'S' => 'waiting', 'D' => 'disk'];
 
     public function id(): int
@@ -44,7 +56,7 @@ final readonly class Process
         return $link === false ? 0 : (int) basename($link);
     }
 
-    /** @return list<array{id: int, name: string, state: string, seconds: float, serves: bool}> */
+    /** @return list<array{id: int, name: string, role: string, state: string, seconds: float, serves: bool}> */
     public function threads(): array
     {
         $self = $this->thread();
@@ -52,9 +64,11 @@ final readonly class Process
         foreach (@scandir('/proc/self/task') ?: [] as $id) {
             $stat = ctype_digit($id) ? self::stat("/proc/self/task/$id/stat") : [];
             if ($stat !== []) {
+                $name = trim(self::read("/proc/self/task/$id/comm"));
                 $threads[] = [
                     'id' => (int) $id,
-                    'name' => trim(self::read("/proc/self/task/$id/comm")),
+                    'name' => $name,
+                    'role' => (int) $id === $this->id() ? 'start and stop' : self::role($name),
                     'state' => self::STATES[$stat[0]] ?? $stat[0],
                     'seconds' => ((int) $stat[11] + (int) $stat[12]) / self::TICKS_PER_SECOND,
                     'serves' => (int) $id === $self,
@@ -63,6 +77,17 @@ final readonly class Process
         }
 
         return $threads;
+    }
+
+    private static function role(string $name): string
+    {
+        foreach (self::ROLES as $prefix => $role) {
+            if (str_starts_with($name, $prefix)) {
+                return $role;
+            }
+        }
+
+        return str_contains($name, ':') ? 'PHP, a worker' : '';
     }
 
     /**

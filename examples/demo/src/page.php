@@ -93,12 +93,13 @@ $rows = static function (array $rows): void {
 <?php if ($status['threads'] !== []) { ?>
     <div class="scroll">
       <table>
-        <thead><tr><th>Thread</th><th>Name</th><th>State</th><th class="number">Processor time</th></tr></thead>
+        <thead><tr><th>Thread</th><th>Name</th><th>For</th><th>State</th><th class="number">Processor time</th></tr></thead>
         <tbody id="threads">
 <?php foreach ($status['threads'] as $thread) { ?>
           <tr<?= $thread['serves'] ? ' class="serves"' : '' ?>>
             <td><?= e($thread['id']) ?></td>
             <td><?= e($thread['name']) ?></td>
+            <td class="prose"><?= e($thread['role']) ?></td>
             <td><?= e($thread['serves'] ? 'served you' : $thread['state']) ?></td>
             <td class="number"><?= e(number_format($thread['seconds'], 2)) ?> s</td>
           </tr>

@@ -5,9 +5,10 @@ function row(thread) {
   const tr = document.createElement('tr');
   tr.className = thread.serves ? 'serves' : '';
   const state = thread.serves ? 'served you' : thread.state;
-  for (const text of [thread.id, thread.name, state, seconds(thread.seconds)]) {
+  for (const text of [thread.id, thread.name, thread.role, state, seconds(thread.seconds)]) {
     tr.insertCell().textContent = text;
   }
+  tr.cells[2].className = 'prose';
   tr.lastChild.className = 'number';
   return tr;
 }

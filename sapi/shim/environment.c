@@ -2,7 +2,8 @@
  *
  * The process environment is shared by every thread and by libraries that read it without a lock, so a script
  * never writes to it: putenv() goes into a table of its thread, getenv() looks there first. The table lives as
- * long as the script: one request in classic mode, the whole script in worker mode.
+ * long as the script: one request in classic mode, the whole script in worker mode. Between that table and the
+ * process come the variables that the configuration gives to a site and to a worker.
  */
 #include "shim.h"
 
@@ -61,6 +62,48 @@ static ZEND_FUNCTION(putenv)
     RETURN_TRUE;
 }
 
+/* The request's, which knows its site's, before the worker script's. */
+static size_t configured(const troupe_vars *found[2])
+{
+    const troupe_thread *self = troupe_self;
+    size_t count = 0;
+
+    if (self && self->request) {
+        found[count++] = &self->request->vars;
+    }
+    if (self && self->run && self->run->kind != TROUPE_RUN_REQUEST) {
+        found[count++] = &self->run->vars;
+    }
+    return count;
+}
+
+static const troupe_entry *find_configured(const troupe_vars *vars, const char *name, size_t len)
+{
+    /* The later of a name wins. */
+    for (size_t i = vars->count; i > vars->count - vars->environment; i--) {
+        const troupe_entry *entry = &vars->entries[i - 1];
+        if (entry->name_len == len && memcmp(vars->bytes + entry->name, name, len) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static void list_configured(zval *array)
+{
+    const troupe_vars *all[2];
+
+    for (size_t which = configured(all); which > 0; which--) {
+        const troupe_vars *vars = all[which - 1];
+        for (size_t i = vars->count - vars->environment; i < vars->count; i++) {
+            const troupe_entry *entry = &vars->entries[i];
+            zval text;
+            ZVAL_STRINGL(&text, vars->bytes + entry->value, entry->value_len);
+            zend_symtable_str_update(Z_ARRVAL_P(array), vars->bytes + entry->name, entry->name_len, &text);
+        }
+    }
+}
+
 static void list_all(zval *array)
 {
     zend_string *name;
@@ -74,6 +117,7 @@ static void list_all(zval *array)
             zend_symtable_str_update(Z_ARRVAL_P(array), *entry, (size_t)(equals - *entry), &text);
         }
     }
+    list_configured(array);
     if (!own) {
         return;
     }
@@ -95,6 +139,8 @@ static ZEND_FUNCTION(getenv)
     bool local_only = false;
     zval *mine;
     const char *value;
+    const troupe_vars *vars[2];
+    size_t count;
 
     ZEND_PARSE_PARAMETERS_START(0, 2)
         Z_PARAM_OPTIONAL
@@ -111,7 +157,17 @@ static ZEND_FUNCTION(getenv)
     if (mine && Z_TYPE_P(mine) == IS_STRING) {
         RETURN_STRINGL(Z_STRVAL_P(mine), Z_STRLEN_P(mine));
     }
-    value = mine ? NULL : getenv(name);
+    if (mine) {
+        RETURN_FALSE;
+    }
+    count = configured(vars);
+    for (size_t i = 0; i < count; i++) {
+        const troupe_entry *entry = find_configured(vars[i], name, len);
+        if (entry) {
+            RETURN_STRINGL(vars[i]->bytes + entry->value, entry->value_len);
+        }
+    }
+    value = getenv(name);
     if (value) {
         RETURN_STRING(value);
     }

@@ -29,6 +29,7 @@ typedef struct troupe_vars {
     const char *bytes;
     const troupe_entry *entries;
     size_t count;
+    size_t environment; /* so many of them, the last ones, are variables of the environment */
 } troupe_vars;
 
 /* A request. Everything it points to is owned by the thread's Rust side and lives until request_ended (worker

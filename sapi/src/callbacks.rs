@@ -121,6 +121,7 @@ fn native_vars(vars: &ServerVars) -> troupe_vars {
         bytes: vars.bytes().as_ptr().cast::<c_char>(),
         entries: vars.entries().as_ptr().cast(),
         count: vars.entries().len(),
+        environment: vars.environment(),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Entry {
 pub struct ServerVars {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// How many entries the environment has; they are the last ones.
+    environment: usize,
 }
 
 impl ServerVars {
@@ -26,6 +28,7 @@ impl ServerVars {
         Self {
             bytes: Vec::with_capacity(2048),
             entries: Vec::with_capacity(48),
+            environment: 0,
         }
     }
 
@@ -36,6 +39,14 @@ impl ServerVars {
             |bytes| bytes.extend_from_slice(name.as_bytes()),
             value.as_ref(),
         );
+    }
+
+    /// Adds a variable of the site's or the worker's environment, which `getenv()` finds as well. They come
+    /// after all other entries.
+    pub fn push_environment(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let before = self.entries.len();
+        self.push(name, value);
+        self.environment += self.entries.len() - before;
     }
 
     /// Adds a request header as `HTTP_*`.
@@ -89,6 +100,10 @@ impl ServerVars {
 
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    pub(crate) fn environment(&self) -> usize {
+        self.environment
     }
 
     /// The entries as text, for logs and tests.

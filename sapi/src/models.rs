@@ -545,6 +545,33 @@ mod responses {
     }
 
     #[test]
+    fn a_response_ends_once_when_its_thread_is_given_up() {
+        check(|| {
+            let (mut writer, mut reader) = response_port();
+            let breaker = writer.breaker();
+            let script = thread::spawn(move || {
+                writer.set_head(head());
+                let sent = send(&mut writer, b"a");
+                writer.write(b"b");
+                writer.finish();
+                sent
+            });
+            let operator = thread::spawn(move || breaker.give_up());
+            let received = receive_all(&mut reader);
+            let sent = script.join().unwrap();
+            operator.join().unwrap();
+            match received.1 {
+                Outcome::Complete => assert_eq!(received.0, b"ab"),
+                Outcome::GivenUp => {
+                    assert_eq!(received.0, if sent.is_ok() { "a" } else { "" }.as_bytes())
+                }
+                Outcome::Aborted => unreachable!("it was finished or given up"),
+            }
+            assert_eq!(receive_all(&mut reader), (Vec::new(), received.1));
+        });
+    }
+
+    #[test]
     fn a_job_is_either_begun_or_withdrawn() {
         check(|| {
             let (mut writer, reader) = response_port();

@@ -192,6 +192,7 @@ impl AsyncRead for Connection {
         }
         if this.facts.is_answered.get() && this.framing.next() {
             this.facts.is_answered.set(false);
+            this.head.stop();
         }
         if this.is_idle() {
             if this.draining.poll(cx) {

@@ -252,3 +252,6 @@ impl Opener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! A server without PHP, on real sockets: what the connection adds to actix-http.
+
+use super::*;
+use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service as web_service};
+use actix_web::{App, HttpResponse};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::AsyncWriteExt;
+
+use crate::config::value::Listen;
+
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What the test application does for a path: `/slow` takes a while, `/large` sends more than any
+/// buffer holds, `/hint` informs first; all others answer with method and path.
+async fn answer(request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
+    let facts = request.request().conn_data::<Rc<Facts>>().unwrap().clone();
+    let in_flight = facts.enter();
+    let text = format!("{} {}\n", request.method(), request.path());
+    let response = match request.path() {
+        "/slow" => {
+            tokio::time::sleep(PATIENCE).await;
+            HttpResponse::Ok().body(text)
+        }
+        "/large" => HttpResponse::Ok().body(vec![b'x'; 64 << 20]),
+        "/hint" => {
+            facts
+                .inform(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+                .await;
+            HttpResponse::Ok().body(text)
+        }
+        _ => HttpResponse::Ok().body(text),
+    };
+    let response = crate::access::follow(response, in_flight, None);
+    Ok(ServiceResponse::new(request.into_parts().0, response))
+}
+
+struct Fixture {
+    address: SocketAddr,
+    running: Running,
+    served: Arc<AtomicUsize>,
+}
+
+fn serve() -> Fixture {
+    let listen = Listen::Plain("127.0.0.1:0".parse().unwrap());
+    let listener = Listener::bind(&listen, false).unwrap();
+    let Listener::Plain(socket) = &listener else {
+        unreachable!("a plain listener was asked for");
+    };
+    let address = socket.local_addr().unwrap();
+    let settings = Settings {
+        threads: 1,
+        max_connections: 100,
+        keep_alive: Duration::from_secs(60),
+        patience: Patience {
+            head: PATIENCE,
+            write: PATIENCE,
+        },
+        grace: Duration::from_secs(10),
+    };
+    let served = Arc::new(AtomicUsize::new(0));
+    let count = served.clone();
+    let app = move || {
+        let count = count.clone();
+        App::new().default_service(web_service(move |request| {
+            count.fetch_add(1, Ordering::SeqCst);
+            answer(request)
+        }))
+    };
+    let (running, server) = start(&settings, vec![listener], None, app).unwrap();
+    actix_web::rt::spawn(server);
+    Fixture {
+        address,
+        running,
+        served,
+    }
+}
+
+impl Fixture {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+}
+
+/// Everything until the server closes.
+async fn read_all(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut bytes));
+    // A reset is an end, too.
+    let _ = read.await.expect("the server closes the connection");
+    String::from_utf8(bytes).unwrap()
+}
+
+async fn read_until(stream: &mut TcpStream, text: &str) {
+    let mut bytes = Vec::new();
+    while !String::from_utf8_lossy(&bytes).contains(text) {
+        let read = timeout(Duration::from_secs(10), stream.read_buf(&mut bytes));
+        assert_ne!(read.await.unwrap().unwrap(), 0, "closed before {text:?}");
+    }
+}
+
+/// Status lines and bodies.
+fn essence(response: &str) -> Vec<&str> {
+    let lines = response
+        .lines()
+        .filter(|line| line.starts_with("HTTP/") || line.contains(" /") && !line.contains(':'));
+    lines.collect()
+}
+
+#[actix_web::test]
+async fn pipelined_requests_of_different_methods_and_versions_get_their_own_answers() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    let requests = "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n\
+        HEAD /b HTTP/1.1\r\nHost: x\r\n\r\n\
+        POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n\
+        GET /d HTTP/1.0\r\n\r\n";
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let response = read_all(&mut stream).await;
+    assert_eq!(
+        essence(&response),
+        [
+            "HTTP/1.1 200 OK",
+            "GET /slow",
+            "HTTP/1.1 200 OK",
+            "HTTP/1.1 200 OK",
+            "POST /c",
+            "HTTP/1.0 200 OK",
+            "GET /d"
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn a_client_that_does_not_finish_a_later_head_is_dropped() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    stream
+        .write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_until(&mut stream, "GET /a").await;
+    // Idle for longer than a head may take, which is allowed between requests.
+    tokio::time::sleep(2 * PATIENCE).await;
+    stream.write_all(b"GET /b HTTP/1.1\r\nHo").await.unwrap();
+    let begun = std::time::Instant::now();
+    assert_eq!(read_all(&mut stream).await, "");
+    assert!(begun.elapsed() >= PATIENCE / 2);
+}
+
+#[actix_web::test]
+async fn a_client_that_reads_nothing_is_dropped() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(4 * PATIENCE).await;
+    let response = read_all(&mut stream).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK"));
+    assert!(response.len() < 64 << 20, "it was sent to the end");
+}
+
+#[actix_web::test]
+async fn a_client_that_sends_nothing_is_dropped() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    assert_eq!(read_all(&mut stream).await, "");
+    assert_eq!(fixture.served.load(Ordering::SeqCst), 0);
+}
+
+#[actix_web::test]
+async fn at_the_stop_idle_connections_end_at_once_and_running_requests_are_answered() {
+    let fixture = serve();
+    let mut idle = fixture.connect().await;
+    idle.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_until(&mut idle, "GET /a").await;
+    let mut busy = fixture.connect().await;
+    let pipelined = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n";
+    busy.write_all(pipelined).await.unwrap();
+    while fixture.served.load(Ordering::SeqCst) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let stopped = async {
+        fixture.running.stop().await;
+        std::time::Instant::now()
+    };
+    let ends = async {
+        let closed = read_all(&mut idle).await;
+        (closed, std::time::Instant::now(), read_all(&mut busy).await)
+    };
+    let (stopped, (closed, idle_closed, answer)) = tokio::join!(stopped, ends);
+    assert_eq!(closed, "");
+    assert!(
+        idle_closed < stopped,
+        "the idle connection held up the stop"
+    );
+    // What was not begun when the stop began is not begun any more.
+    assert_eq!(essence(&answer), ["HTTP/1.1 200 OK", "GET /slow"]);
+    assert!(TcpStream::connect(fixture.address).await.is_err());
+}
+
+#[actix_web::test]
+async fn an_informational_answer_comes_before_the_answer() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    let requests = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n\
+        GET /hint HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let response = read_all(&mut stream).await;
+    assert_eq!(
+        essence(&response),
+        [
+            "HTTP/1.1 200 OK",
+            "GET /a",
+            "HTTP/1.1 103 Early Hints",
+            "HTTP/1.1 200 OK",
+            "GET /hint"
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn a_head_in_single_bytes_is_a_head() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    for byte in b"PRI /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" {
+        stream.write_all(&[*byte]).await.unwrap();
+        stream.flush().await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    // The beginning is HTTP/2's, the rest is not.
+    assert_eq!(
+        essence(&read_all(&mut stream).await),
+        ["HTTP/1.1 200 OK", "PRI /x"]
+    );
+}

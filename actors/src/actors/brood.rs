@@ -223,8 +223,10 @@ impl Brood {
         }
         let failed = matches!(exit.cause, Cause::Escalated | Cause::Panicked)
             || (!exit.was_ready && exit.cause != Cause::Recycled);
+        // Who is asked to leave and has to be forced has not failed to boot.
+        let asked = matches!(self.supervisor.phase(child), Some(Phase::Stopping { .. }));
         self.supervisor.exited(child, exit, now, &mut fastrand::f64);
-        if !failed {
+        if !failed || asked {
             return Heard::Other;
         }
         self.last_failure = Some(exit.detail.clone());

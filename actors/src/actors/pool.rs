@@ -380,6 +380,9 @@ impl Handler<Steer> for Pool {
             (Action::Restart, Some(child)) => self.roll(vec![child], steer.reply),
             (Action::Drain, Some(child)) => {
                 self.brood.stop_child(child);
+                // A rolling restart does not wait for it, nor bring it back.
+                let progress = self.rolling.removed(child);
+                self.follow(progress, None);
                 let _ = steer.reply.send(Ok(()));
             }
             (Action::Kill, _) if all => {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::stage::{Gate, Stage, fatal};
+use super::stage::{Gate, Stage, fatal, in_turn};
 use super::*;
 use crate::tree::Change;
 
@@ -212,6 +212,64 @@ async fn a_drained_worker_rests_and_its_siblings_serve_until_it_is_restarted() {
     assert_eq!(show.get("/").await.0, 200);
     show.handle.restart(worker(1)).await.unwrap();
     assert_eq!(show.node(&worker(1)).unwrap().state, State::Ready);
+    show.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_drained_while_it_is_being_restarted_does_not_hold_up_the_others() {
+    let gate = Gate::new(true);
+    let held = gate.clone();
+    let stage = Stage::playing(move |scene| {
+        scene.serve(|_, uri| {
+            held.pass();
+            Ok(uri.to_owned())
+        })
+    });
+    let show = Show::new(&stage, pool(2));
+    for number in [1, 2] {
+        show.state(&worker(number), State::Ready).await;
+    }
+    gate.set(false);
+    let readers = [show.submit("/a"), show.submit("/b")];
+    for number in [1, 2] {
+        show.until(&worker(number), "busy", |node| node.current.is_some())
+            .await;
+    }
+    let handle = show.handle.clone();
+    let restart = tokio::spawn(async move { handle.restart(api()).await });
+    show.state(&worker(1), State::Draining).await;
+    show.handle.drain(worker(1)).await.unwrap();
+    gate.set(true);
+    for reader in readers {
+        assert_eq!(response(reader).await.unwrap().0, 200);
+    }
+    eventually("the restart is over", || {
+        restart.is_finished().then_some(())
+    })
+    .await;
+    restart.await.unwrap().unwrap();
+    assert_eq!(show.node(&worker(2)).unwrap().generation, 2);
+    show.state(&worker(1), State::Stopped).await;
+    show.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_of_a_worker_whose_boot_hangs_is_no_failed_boot() {
+    let boots = in_turn([false, true]);
+    let stage = Stage::playing(move |scene| {
+        if boots() {
+            scene.serve(|_, uri| Ok(uri.to_owned()))
+        } else {
+            scene.hang()
+        }
+    });
+    let mut brisk = pool(1);
+    brisk.worker.grace = Duration::from_millis(10);
+    let show = Show::new(&stage, brisk);
+    eventually("it boots", || (stage.runs() == 1).then_some(())).await;
+    show.handle.restart(worker(1)).await.unwrap();
+    assert_eq!(show.get("/").await.0, 200);
+    assert_eq!(show.node(&api()).unwrap().failures.unwrap().in_window, 0);
     show.close().await;
 }
 

@@ -72,6 +72,7 @@ fn serve(api: PoolSpec) -> Handle {
     let sites = vec![SiteSpec {
         name: "shop".into(),
         http: vec![api],
+        background: Vec::new(),
     }];
     start(ServerSpec { classic, sites }, engine()).unwrap()
 }
@@ -226,8 +227,10 @@ async fn a_request_beyond_its_deadline_ends_and_its_worker_comes_back() {
             (200, "served 1".into()),
             "after {kind}"
         );
-        let node = until(&handle, &worker(1), |node| node.state == State::Ready).await;
-        assert_eq!(node.exits.get("deadline"), Some(&(number as u64 + 1)));
+        until(&handle, &worker(1), |node| {
+            node.state == State::Ready && node.exits.get("deadline") == Some(&(number as u64 + 1))
+        })
+        .await;
     }
     assert_eq!(handle.census().lost_threads_ever(), 0);
     end(handle).await;

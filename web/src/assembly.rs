@@ -9,12 +9,12 @@ use std::path::Path;
 use troupe_actors::supervision::{
     BackoffPolicy, ChildSpec, Intensity, Policy, RecyclePolicy, Restart, ScalingPolicy, Strategy,
 };
-use troupe_actors::{Handle, PoolSpec, ServerSpec, SiteSpec, Work};
+use troupe_actors::{BackgroundSpec, Handle, PoolSpec, ServerSpec, SiteSpec, Work};
 use troupe_sapi::EngineConfig;
 
 use crate::app::{self, State};
 use crate::config::value::Table;
-use crate::config::{self, Config, RestartPolicy, Worker};
+use crate::config::{self, Background, Config, RestartPolicy, Worker};
 use crate::logging;
 use crate::php::{BodyLimits, Limits, Pool};
 use crate::route::{Hosts, Router};
@@ -32,8 +32,10 @@ pub fn engine(php: &config::Php) -> EngineConfig {
     };
     EngineConfig {
         php_ini: php.php_ini.clone(),
-        // PHP's own default is to keep errors to itself.
-        defaults: vec![("log_errors".into(), "1".into())],
+        // What went wrong is for the log; PHP's own defaults show it to the client.
+        defaults: [("display_errors", "0"), ("log_errors", "1")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
         ini: entries(&php.ini),
         locked: entries(&php.admin_ini),
     }
@@ -53,6 +55,11 @@ pub fn tree(config: &Config) -> ServerSpec {
             .iter()
             .map(|worker| http_pool(site, worker, queue_capacity))
             .collect(),
+        background: site
+            .background
+            .iter()
+            .map(|worker| background(site, worker))
+            .collect(),
     });
     ServerSpec {
         classic,
@@ -61,25 +68,16 @@ pub fn tree(config: &Config) -> ServerSpec {
 }
 
 fn http_pool(site: &config::Site, worker: &Worker, queue_capacity: usize) -> PoolSpec {
-    let env = site.env.iter().chain(&worker.env);
     let script = troupe_actors::Script {
         name: c_text(worker.name.as_bytes()),
         path: c_path(&worker.script),
-        env: env
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
+        env: merged(&site.env, &worker.env),
     };
     let mut pool = PoolSpec::new(&worker.name, Work::Http(script), 1);
     pool.scaling = scaling(worker.num, worker.max_threads);
     pool.queue_capacity = queue_capacity;
     pool.worker = child(&worker.restart);
-    pool.policy = Policy {
-        strategy: Strategy::OneForOne,
-        intensity: Some(Intensity {
-            limit: count(worker.restart.intensity),
-            period: worker.restart.period,
-        }),
-    };
+    pool.policy = policy(&worker.restart);
     pool.recycle = RecyclePolicy {
         max_requests: worker.max_requests.map(|max| max as u64),
         ttl: worker.ttl,
@@ -87,6 +85,36 @@ fn http_pool(site: &config::Site, worker: &Worker, queue_capacity: usize) -> Poo
     };
     pool.slow_after = worker.slow_log;
     pool
+}
+
+fn background(site: &config::Site, worker: &Background) -> BackgroundSpec {
+    BackgroundSpec {
+        name: worker.name.clone(),
+        path: c_path(&worker.script),
+        env: merged(&site.env, &worker.env),
+        threads: count(worker.num.max(1)),
+        at_boot: worker.name.is_some() && worker.num > 0,
+        max_queue: worker.max_queue,
+        max_names: worker.max_names,
+        worker: child(&worker.restart),
+        policy: policy(&worker.restart),
+    }
+}
+
+fn merged(site: &Table, worker: &Table) -> Vec<(String, String)> {
+    let env = site.iter().chain(worker);
+    env.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn policy(restart: &RestartPolicy) -> Policy {
+    Policy {
+        strategy: Strategy::OneForOne,
+        intensity: Some(Intensity {
+            limit: count(restart.intensity),
+            period: restart.period,
+        }),
+    }
 }
 
 fn scaling(threads: usize, max_threads: usize) -> ScalingPolicy {
@@ -159,7 +187,7 @@ fn app_site(site: &config::Site, tree: &Handle) -> io::Result<app::Site> {
     Ok(app::Site {
         router: Router::new(site)?,
         env: site.env.clone(),
-        scope: None,
+        scope: tree.scope(&site.name),
         workers: site.workers.iter().map(pool).collect::<io::Result<_>>()?,
     })
 }

@@ -111,7 +111,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
         None => {
             tracing::warn!("stopped at once, by a second signal");
             logs.flush();
-            std::process::exit(1);
+            troupe_sapi::leave_process(1);
         }
     };
     if lost_threads > 0 {
@@ -121,7 +121,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
             "stopped; PHP threads that did not end are left behind"
         );
         logs.flush();
-        std::process::exit(0);
+        troupe_sapi::leave_process(0);
     }
     drop(tree);
     if let Some(engine) = Arc::into_inner(engine) {

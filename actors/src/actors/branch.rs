@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::brood::{Brood, Ending, Heard, Offspring};
 use super::kin::{Order, Said, Word, Words};
+use super::scope::Summon;
 use super::steer::{Action, Reply, Steer, SteerError};
 use crate::supervision::{Cause, ChildId, Detail, Exit, Leave, Phase};
 use crate::tree::NodeId;
@@ -20,9 +21,14 @@ pub enum Above {
     Nobody(watch::Sender<Option<Ending>>),
 }
 
+/// Makes the offspring of a name that was summoned, under the given number.
+pub type Summoner = Box<dyn Fn(&str, ChildId) -> Option<Offspring>>;
+
 /// A supervisor of supervisors.
 pub struct Branch {
     brood: Brood,
+    /// Sites only: how a background worker is made that somebody asked for.
+    summoner: Option<Summoner>,
     above: Above,
     /// Those who wait for a child to be ready again.
     waiting: Vec<(ChildId, Reply)>,
@@ -38,12 +44,18 @@ pub struct Shutdown {
 }
 
 impl Branch {
-    pub fn new(mut brood: Brood, above: Above, children: Vec<Offspring>) -> Self {
+    pub fn new(
+        mut brood: Brood,
+        above: Above,
+        children: Vec<Offspring>,
+        summoner: Option<Summoner>,
+    ) -> Self {
         for offspring in children {
             brood.add(offspring);
         }
         Self {
             brood,
+            summoner,
             above,
             waiting: Vec::new(),
             timer: None,
@@ -184,6 +196,30 @@ impl Handler<Order> for Branch {
             // The children's own graces count; when this branch's is over it is forced.
             Order::Leave(Leave::ForNow | Leave::ForGood) => self.stop(None),
             Order::Force | Order::Orphaned => self.stop(Some(Duration::ZERO)),
+        }
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Summon> for Branch {
+    type Result = ();
+
+    /// Starts the background worker at once: one that is new, or one that waits for its next attempt.
+    fn handle(&mut self, summon: Summon, ctx: &mut Context<Self>) {
+        let id = self.brood.entry().id().background_pool(&summon.name);
+        match self.brood.find(&id) {
+            Some(child) if self.brood.phase(child) == Phase::Down => {
+                self.brood.restart_child(child);
+            }
+            Some(_) => {}
+            None => {
+                let number = self.brood.next_number();
+                let summoner = self.summoner.as_ref();
+                let offspring = summoner.and_then(|summoner| summoner(&summon.name, number));
+                if let Some(offspring) = offspring {
+                    self.brood.add(offspring);
+                }
+            }
         }
         self.settle(ctx);
     }

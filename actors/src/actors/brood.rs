@@ -365,6 +365,12 @@ impl Brood {
         self.supervisor.children()
     }
 
+    /// A number that no child has.
+    pub fn next_number(&self) -> ChildId {
+        let last = self.slots.last_key_value();
+        ChildId(last.map_or(1, |(child, _)| child.0 + 1))
+    }
+
     pub fn id_of(&self, child: ChildId) -> Option<&NodeId> {
         self.slots.get(&child).map(|slot| slot.entry.id())
     }

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use actix::{Addr, AsyncContext, Context};
 use tokio::sync::{oneshot, watch};
+use troupe_sapi::Scope;
 
 use super::boards::Boards;
-use super::branch::{Above, Branch, Shutdown};
+use super::branch::{Above, Branch, Shutdown, Summoner};
 use super::brood::{Brood, Ending, Offspring};
 use super::census::Census;
+use super::door::Door;
 use super::guard;
 use super::kin::{Birth, House, Link, Order, Said};
 use super::pool;
 use super::port::PoolPort;
+use super::scope::SiteScope;
 use super::spec::{PoolSpec, ServerSpec, SiteSpec};
 use super::steer::{Action, Steer, SteerError};
 use super::thread::Spawn;
@@ -65,10 +68,16 @@ pub struct Handle {
     root: Addr<Branch>,
     house: House,
     classic: PoolPort,
-    sites: Arc<HashMap<String, HashMap<String, PoolPort>>>,
+    sites: Arc<HashMap<String, Doors>>,
     ended: watch::Receiver<Option<Ending>>,
     /// Closed when the supervision thread has ended.
     finished: watch::Receiver<()>,
+}
+
+/// What `web` needs of a site.
+struct Doors {
+    http: HashMap<String, PoolPort>,
+    scope: Arc<SiteScope>,
 }
 
 /// Starts the tree; returns when it is up, which is before any worker is ready.
@@ -84,7 +93,7 @@ pub fn start(spec: ServerSpec, threads: Arc<dyn Spawn>) -> Result<Handle, StartE
     let sites: HashMap<_, _> = spec
         .sites
         .iter()
-        .map(|site| (site.name.clone(), ports_of(site)))
+        .map(|site| (site.name.clone(), doors_of(site)))
         .collect();
     let sites = Arc::new(sites);
     let (end, ended) = watch::channel(None);
@@ -131,7 +140,13 @@ impl Handle {
 
     /// The door of a site's HTTP worker pool.
     pub fn http(&self, site: &str, pool: &str) -> Option<&PoolPort> {
-        self.sites.get(site)?.get(pool)
+        self.sites.get(site)?.http.get(pool)
+    }
+
+    /// The background workers that a site's scripts may use.
+    pub fn scope(&self, site: &str) -> Option<Arc<dyn Scope>> {
+        let scope: Arc<dyn Scope> = self.sites.get(site)?.scope.clone();
+        Some(scope)
     }
 
     /// The tree, to read and to listen to.
@@ -212,6 +227,8 @@ impl Handle {
     /// Ends everything in reverse order: requests that wait or run are finished within `grace`, then scripts
     /// are ended by force, then threads that do not end are given up.
     pub async fn shutdown(&self, grace: Duration) -> Farewell {
+        // Nobody waits for a background worker any more, or the grace would be spent on that.
+        self.sites.values().for_each(|doors| doors.scope.close());
         self.root.do_send(Shutdown { grace });
         let mut finished = self.finished.clone();
         // Never sends; it closes.
@@ -219,7 +236,7 @@ impl Handle {
         self.classic.close();
         self.sites
             .values()
-            .flat_map(HashMap::values)
+            .flat_map(|doors| doors.http.values())
             .for_each(PoolPort::close);
         Farewell {
             lost_threads: self.house.census.lost_threads(),
@@ -233,7 +250,9 @@ fn check_names(spec: &ServerSpec) -> Result<(), StartError> {
     for site in &spec.sites {
         let id = NodeId::site(&site.name);
         let pools = site.http.iter().map(|pool| id.http_pool(&pool.name));
-        for id in pools.chain([id.clone()]) {
+        let named = site.background.iter().filter_map(|spec| spec.name.as_ref());
+        let background = named.map(|name| id.background_pool(name));
+        for id in pools.chain(background).chain([id.clone()]) {
             if !ids.insert(id.clone()) {
                 return Err(StartError::Duplicate(id));
             }
@@ -249,11 +268,14 @@ fn port_of(spec: &PoolSpec) -> PoolPort {
     )
 }
 
-fn ports_of(site: &SiteSpec) -> HashMap<String, PoolPort> {
-    site.http
-        .iter()
-        .map(|pool| (pool.name.clone(), port_of(pool)))
-        .collect()
+fn doors_of(site: &SiteSpec) -> Doors {
+    let http = site.http.iter();
+    Doors {
+        http: http
+            .map(|pool| (pool.name.clone(), port_of(pool)))
+            .collect(),
+        scope: SiteScope::new(&site.background),
+    }
 }
 
 /// A supervisor below another: it comes back as often as it has to, and its grace is its children's.
@@ -270,12 +292,15 @@ fn plant(
     spec: ServerSpec,
     house: &House,
     classic: &PoolPort,
-    sites: &HashMap<String, HashMap<String, PoolPort>>,
+    sites: &HashMap<String, Doors>,
     end: watch::Sender<Option<Ending>>,
 ) -> Addr<Branch> {
     let mut children = Vec::new();
     for (number, site) in (1..).zip(spec.sites) {
-        let ports = sites.get(&site.name).cloned().unwrap_or_default();
+        let Some(doors) = sites.get(&site.name) else {
+            continue;
+        };
+        let (ports, scope) = (doors.http.clone(), doors.scope.clone());
         let name = site.name.clone();
         children.push(Offspring {
             number: ChildId(number),
@@ -283,7 +308,7 @@ fn plant(
             id: NodeId::site(&name),
             kind: Kind::Site,
             name,
-            grow: Rc::new(move |birth| grow_site(&site, &ports, birth)),
+            grow: Rc::new(move |birth| grow_site(&site, &ports, &scope, birth)),
         });
     }
     // Scripts of the classic pool may use what the sites offer: it starts after them and stops before them.
@@ -293,7 +318,10 @@ fn plant(
         NodeId::classic(),
         Kind::ClassicPool,
         spec.classic,
-        classic.clone(),
+        Door::Requests {
+            port: classic.clone(),
+            scope: None,
+        },
     ));
 
     let entry = Arc::new(house.tree.enter(NodeId::root(), Kind::Root, "root", None));
@@ -302,7 +330,7 @@ fn plant(
     let on_end = end.clone();
     let make = move |ctx: &mut Context<Branch>| {
         let brood = Brood::new(house, entry, Policy::root(), ctx.address().recipient());
-        Branch::new(brood, Above::Nobody(end), children)
+        Branch::new(brood, Above::Nobody(end), children, None)
     };
     guard::spawn(&census, make, move |panic| {
         if let Some(message) = panic {
@@ -312,7 +340,12 @@ fn plant(
     })
 }
 
-fn grow_site(site: &SiteSpec, ports: &HashMap<String, PoolPort>, birth: Birth) -> Link {
+fn grow_site(
+    site: &SiteSpec,
+    ports: &HashMap<String, PoolPort>,
+    scope: &Arc<SiteScope>,
+    birth: Birth,
+) -> Link {
     let Birth {
         house,
         entry,
@@ -330,17 +363,45 @@ fn grow_site(site: &SiteSpec, ports: &HashMap<String, PoolPort>, birth: Birth) -
             id,
             Kind::HttpPool,
             spec.clone(),
-            port.clone(),
+            Door::Requests {
+                port: port.clone(),
+                scope: Some(scope.clone()),
+            },
         ));
     }
     let census = house.census.clone();
     let on_end = words.clone();
+    let (site_id, scope) = (entry.id().clone(), scope.clone());
     let make = move |ctx: &mut Context<Branch>| {
         let brood = Brood::new(house, entry, Policy::site(), ctx.address().recipient());
-        Branch::new(brood, Above::Parent(words), children)
+        let names = scope.attach(ctx.address().recipient());
+        let summoner: Summoner =
+            Box::new(move |name, number| background_pool(&site_id, &scope, name, number));
+        // Those that run from the start, and after a panic of this actor those that were running.
+        for name in names {
+            let number = ChildId(u32::try_from(children.len() + 1).unwrap_or(u32::MAX));
+            children.extend(summoner(&name, number));
+        }
+        Branch::new(brood, Above::Parent(words), children, Some(summoner))
     };
     let address = guard::spawn(&census, make, move |panic| on_end.say(Said::Gone(panic)));
     Link::new(address.clone().recipient(), address.recipient())
+}
+
+/// Background workers start before the HTTP workers that may need them, and stop after them.
+fn background_pool(
+    site: &NodeId,
+    scope: &Arc<SiteScope>,
+    name: &str,
+    number: ChildId,
+) -> Option<Offspring> {
+    let (spec, port) = scope.pool(name)?;
+    let door = Door::Tasks {
+        port,
+        scope: scope.clone(),
+    };
+    let id = site.background_pool(name);
+    Some(pool_below(number, 0, id, Kind::BackgroundPool, spec, door))
 }
 
 fn pool_below(
@@ -349,11 +410,11 @@ fn pool_below(
     id: NodeId,
     kind: Kind,
     spec: PoolSpec,
-    port: PoolPort,
+    door: Door,
 ) -> Offspring {
     let name = spec.name.clone();
     let spec = Arc::new(spec);
-    let grow = Rc::new(move |birth: Birth| pool::grow(&spec, &port, birth));
+    let grow = Rc::new(move |birth: Birth| pool::grow(&spec, &door, birth));
     Offspring {
         number,
         spec: supervisor_spec(stage),

@@ -21,16 +21,20 @@
 //! | `thread`, `boards` | what is needed of PHP threads, and where their owners leave the hold of them |
 //! | `guard`, `census` | panics as exits, and the proof that nothing is left behind |
 
+mod background;
 mod boards;
 mod branch;
 mod brood;
 mod census;
+mod door;
 mod driver;
 mod guard;
 mod handle;
 mod kin;
 mod pool;
 mod port;
+mod reins;
+mod scope;
 mod spec;
 mod stats;
 mod steer;
@@ -40,7 +44,7 @@ mod worker;
 pub use census::Census;
 pub use handle::{BacktraceError, Farewell, Handle, StartError, start};
 pub use port::{Outage, PoolPort, Refused};
-pub use spec::{PoolSpec, Script, ServerSpec, SiteSpec, Work};
+pub use spec::{BackgroundSpec, PoolSpec, Script, ServerSpec, SiteSpec, Work};
 pub use stats::{BOUNDS, Counts, Histogram, Stats};
 pub use steer::{Action, SteerError};
 pub use thread::{Control, Spawn, Spawned};

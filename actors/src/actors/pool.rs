@@ -15,10 +15,10 @@ use tokio::sync::Semaphore;
 use troupe_sapi::{Activity, Head, Request};
 
 use super::brood::{Brood, Ending, Heard, Offspring};
-use super::driver::Post;
+use super::door::{Door, Post};
 use super::guard;
 use super::kin::{Birth, House, Link, Order, Said, Word, Words};
-use super::port::{Outage, PoolPort, Pressed};
+use super::port::{Outage, Pressed};
 use super::spec::{PoolSpec, Work};
 use super::steer::{Action, Reply, Steer, SteerError};
 use super::worker::Worker;
@@ -47,31 +47,33 @@ pub struct Pool {
 }
 
 /// Starts a pool's actor behind its door.
-pub fn grow(spec: &Arc<PoolSpec>, port: &PoolPort, birth: Birth) -> Link {
-    let (spec, port) = (spec.clone(), port.clone());
+pub fn grow(spec: &Arc<PoolSpec>, door: &Door, birth: Birth) -> Link {
+    let (spec, door) = (spec.clone(), door.clone());
     let words = birth.words.clone();
     let census = birth.house.census.clone();
-    let make = |ctx: &mut Context<Pool>| Pool::new(spec, port, birth, ctx);
+    let make = |ctx: &mut Context<Pool>| Pool::new(spec, door, birth, ctx);
     let address: Addr<Pool> =
         guard::spawn(&census, make, move |panic| words.say(Said::Gone(panic)));
     Link::new(address.clone().recipient(), address.recipient())
 }
 
 impl Pool {
-    fn new(spec: Arc<PoolSpec>, port: PoolPort, birth: Birth, ctx: &mut Context<Self>) -> Self {
+    fn new(spec: Arc<PoolSpec>, door: Door, birth: Birth, ctx: &mut Context<Self>) -> Self {
         let Birth {
             house,
             entry,
             words,
         } = birth;
-        port.attach(ctx.address().recipient());
-        let door = port.clone();
-        entry.probe(Some(Arc::new(move || Live {
-            queue: Some(Queue {
-                depth: door.waiting(),
-                capacity: door.capacity(),
-            }),
-            ..Live::default()
+        if let Door::Requests { port, .. } = &door {
+            port.attach(ctx.address().recipient());
+        }
+        let probed = door.clone();
+        entry.probe(Some(Arc::new(move || {
+            let (depth, capacity) = probed.queue();
+            Live {
+                queue: Some(Queue { depth, capacity }),
+                ..Live::default()
+            }
         })));
         // At most a quarter of the workers, but at least one, may be away for recycling at once.
         let recycling = Arc::new(Semaphore::new((spec.scaling.threads as usize / 4).max(1)));
@@ -80,7 +82,7 @@ impl Pool {
             scaler: Scaler::new(spec.scaling),
             post: Post {
                 spec,
-                port,
+                door,
                 recycling,
             },
             words,
@@ -106,6 +108,7 @@ impl Pool {
         let kind = match post.spec.work {
             Work::Classic => Kind::ClassicWorker,
             Work::Http(_) => Kind::HttpWorker,
+            Work::Background(_) => Kind::BackgroundWorker,
         };
         self.brood.add(Offspring {
             number: child,
@@ -146,9 +149,7 @@ impl Pool {
         if cause == Cause::Escalated {
             self.shut(&detail);
         }
-        if !self.post.port.is_open() {
-            self.turn_away();
-        }
+        self.turn_away();
         self.words.say(Said::Exited {
             exit: Exit {
                 cause,
@@ -164,22 +165,29 @@ impl Pool {
     fn shut(&self, why: &Detail) {
         // By then the site has tried again.
         let retry_after = self.post.spec.worker.backoff.cap;
-        self.post.port.shut(Outage {
+        self.post.door.shut(Outage {
             reason: why.to_string(),
             retry_after,
         });
     }
 
-    /// Answers those who wait for nobody.
+    /// The end for good.
+    fn close(&self) {
+        let retry_after = self.post.spec.worker.backoff.cap;
+        self.post.door.close(Outage {
+            reason: "stopped".into(),
+            retry_after,
+        });
+    }
+
+    /// Answers requests that wait behind a shut door. Tasks were refused when it was shut.
     fn turn_away(&self) {
-        let retry_after = self
-            .post
-            .port
-            .outage()
-            .map(|outage| outage.retry_after)
-            .unwrap_or_default();
-        for request in self.post.port.take_back() {
-            answer_unavailable(*request, retry_after);
+        let Door::Requests { port, .. } = &self.post.door else {
+            return;
+        };
+        let Some(outage) = port.outage() else { return };
+        for request in port.take_back() {
+            answer_unavailable(*request, outage.retry_after);
         }
     }
 
@@ -252,7 +260,7 @@ impl Pool {
             .filter(|child| matches!(self.brood.phase(**child), Phase::Starting { .. }));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Load {
-            waiting: self.post.port.waiting(),
+            waiting: self.post.door.queue().0,
             threads: count(wanted.count()),
             booting: count(booting.count()),
             longest_idle: self.longest_idle().map(|(_, idle)| idle),
@@ -288,8 +296,8 @@ impl Pool {
                 pool.scale(ctx);
             })
         });
-        if self.scaling_timer.is_none() {
-            self.post.port.relieve();
+        if let (None, Door::Requests { port, .. }) = (&self.scaling_timer, &self.post.door) {
+            port.relieve();
         }
     }
 
@@ -319,7 +327,7 @@ impl Handler<Order> for Pool {
             }
             Order::Leave(Leave::ForNow) => self.leave(None),
             Order::Leave(Leave::ForGood) => {
-                self.shut(&Detail::reason("stopped"));
+                self.close();
                 self.leave(None);
             }
             Order::Force | Order::Orphaned => self.leave(Some(Duration::ZERO)),
@@ -339,7 +347,7 @@ impl Handler<Word> for Pool {
                     self.words.say(Said::Ready);
                 }
                 if !self.leaving {
-                    self.post.port.open();
+                    self.post.door.open();
                 }
                 let progress = self.rolling.ready(child);
                 self.follow(progress, None);

@@ -23,6 +23,48 @@ pub struct SiteSpec {
     pub name: String,
     /// Its HTTP workers; names are unique among them.
     pub http: Vec<PoolSpec>,
+    /// Its background workers; names are unique among them, and one at most has none.
+    pub background: Vec<BackgroundSpec>,
+}
+
+/// A background worker, or the rule for those that are not declared by name.
+#[derive(Debug, Clone)]
+pub struct BackgroundSpec {
+    /// `None`: the catch-all.
+    pub name: Option<String>,
+    /// Absolute path of the script.
+    pub path: CString,
+    /// What `$_SERVER` holds beside the worker's own entries.
+    pub env: Vec<(String, String)>,
+    /// Threads that share the worker's tasks.
+    pub threads: u32,
+    /// Started with the server, and not by its first use.
+    pub at_boot: bool,
+    /// Tasks that may wait for a thread.
+    pub max_queue: usize,
+    /// Names that the catch-all may start.
+    pub max_names: usize,
+    /// How each thread is started, stopped and restarted.
+    pub worker: ChildSpec,
+    /// When the pool gives up.
+    pub policy: Policy,
+}
+
+impl BackgroundSpec {
+    /// The pool of one name.
+    pub(crate) fn pool(&self, name: &str) -> PoolSpec {
+        let script = Script {
+            // Names come from PHP strings and may hold a NUL there; no such worker is ever declared.
+            name: CString::new(name).unwrap_or_default(),
+            path: self.path.clone(),
+            env: self.env.clone(),
+        };
+        PoolSpec {
+            worker: self.worker.clone(),
+            policy: self.policy,
+            ..PoolSpec::new(name, Work::Background(script), self.threads)
+        }
+    }
 }
 
 /// A pool of PHP threads that do the same.
@@ -57,6 +99,8 @@ pub enum Work {
     Classic,
     /// A script that serves request after request.
     Http(Script),
+    /// A script beside the requests.
+    Background(Script),
 }
 
 /// A worker script.
@@ -96,7 +140,7 @@ impl Script {
     pub(crate) fn run(&self, kind: WorkerKind) -> WorkerScript {
         let mut vars = ServerVars::new();
         for (name, value) in &self.env {
-            vars.push(name, value);
+            vars.push_environment(name, value);
         }
         WorkerScript {
             kind,

@@ -25,7 +25,11 @@ pub trait Control: Send + Sync {
     fn status(&self) -> Status;
     /// Ends what it runs; false when it ran nothing.
     fn kill(&self, reason: KillReason) -> bool;
-    /// Gives it up: its client and the senders of its tasks are told at once.
+    /// Asks the script to leave where it says by itself that it can: a background worker's stream.
+    fn drain(&self);
+    /// Takes a `drain` back, before the next run.
+    fn resume(&self);
+    /// Gives the thread up: whoever waits for what it holds is told.
     fn write_off(&self);
     /// The PHP stack of what it runs. Blocks for `timeout` at most.
     fn backtrace(&self, timeout: Duration) -> Option<String>;
@@ -50,6 +54,14 @@ impl Control for ThreadControl {
 
     fn kill(&self, reason: KillReason) -> bool {
         self.kill(reason, None)
+    }
+
+    fn drain(&self) {
+        self.drain();
+    }
+
+    fn resume(&self) {
+        self.resume();
     }
 
     fn write_off(&self) {

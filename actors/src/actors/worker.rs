@@ -17,11 +17,14 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use troupe_sapi::{Activity, KillReason};
+use troupe_sapi::{Activity, Driver, KillReason};
 
+use super::background::BackgroundDriver;
 use super::boards::Posted;
-use super::driver::{HttpDriver, Post, Report, ThreadOrder, Ticket};
+use super::door::{Door, Post};
+use super::driver::HttpDriver;
 use super::kin::{Birth, House, Order, Said, Words};
+use super::reins::{Reins, Report, ThreadOrder, Ticket};
 use super::spec::Work;
 use super::steer::{Action, Steer, SteerError};
 use super::thread::{Control, Spawned};
@@ -102,6 +105,7 @@ impl Worker {
             return;
         }
         if let Some(thread) = &self.thread {
+            thread.control.resume();
             thread.order(ThreadOrder::Run);
         }
     }
@@ -111,11 +115,22 @@ impl Worker {
         let ticket = Ticket::default();
         let counted = self.house.census.thread();
         let reports = ctx.address().recipient();
-        let driver = HttpDriver::new(self.post.clone(), inbox, reports, ticket.clone(), counted);
-        let Spawned { control, join } = self
-            .house
-            .threads
-            .spawn(self.entry.id().as_str(), Box::new(driver))?;
+        let reins = Reins::new(
+            self.post.spec.clone(),
+            inbox,
+            reports,
+            ticket.clone(),
+            counted,
+        );
+        let driver: Box<dyn Driver> = match self.post.door.clone() {
+            Door::Requests { port, scope } => {
+                let recycling = self.post.recycling.clone();
+                Box::new(HttpDriver::new(reins, port, scope, recycling))
+            }
+            Door::Tasks { port, scope } => Box::new(BackgroundDriver::new(reins, port, scope)),
+        };
+        let Spawned { control, join } =
+            self.house.threads.spawn(self.entry.id().as_str(), driver)?;
         let looked_at = control.clone();
         self.entry.probe(Some(Arc::new(move || look(&*looked_at))));
         let posted = self
@@ -149,12 +164,16 @@ impl Worker {
     fn leave(&mut self, leave: Leave) {
         let Some(thread) = &self.thread else { return };
         // A classic thread has no script to renew: it is renewed itself.
-        let renews_script = matches!(self.post.spec.work, Work::Http(_));
+        let renews_script = !matches!(self.post.spec.work, Work::Classic);
         if leave == Leave::ForNow && renews_script {
             thread.order(ThreadOrder::Leave);
         } else {
             self.quitting = true;
             thread.order(ThreadOrder::Quit);
+        }
+        if let Work::Background(_) = self.post.spec.work {
+            // Its thread waits in the script and reads no orders there.
+            thread.control.drain();
         }
     }
 

@@ -75,6 +75,7 @@ impl Show {
             sites: vec![SiteSpec {
                 name: "shop".into(),
                 http,
+                background: Vec::new(),
             }],
         };
         let handle = start(spec, Arc::new(Theatre(stage.clone()))).unwrap();

@@ -178,6 +178,7 @@ fn two_nodes_of_one_name_are_refused() {
     let site = |name: &str| SiteSpec {
         name: name.into(),
         http: vec![pool(1), pool(1)],
+        background: Vec::new(),
     };
     let spec = ServerSpec {
         classic: classic(1),

@@ -290,6 +290,7 @@ struct ControlState {
     killed: Option<(KillReason, Instant)>,
     let_go: bool,
     written_off: bool,
+    draining: bool,
 }
 
 pub struct StageControl {
@@ -308,6 +309,7 @@ impl StageControl {
             killed: None,
             let_go: false,
             written_off: false,
+            draining: false,
         };
         Self {
             state: Mutex::new(state),
@@ -363,6 +365,15 @@ impl Control for StageControl {
             self.changed.notify_all();
         }
         busy
+    }
+
+    fn drain(&self) {
+        self.lock().draining = true;
+        self.changed.notify_all();
+    }
+
+    fn resume(&self) {
+        self.lock().draining = false;
     }
 
     fn write_off(&self) {

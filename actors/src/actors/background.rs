@@ -1,0 +1,73 @@
+//! The driver of a background worker's thread.
+//!
+//! The script runs until it leaves by itself, or is told to by its signaling stream; so this driver only starts
+//! it, as its worker orders, and reports its end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use troupe_sapi::{
+    BackgroundPort, Driver, Request, RequestEnd, Run, Scope, ScriptEnd, Wait, WorkerKind,
+};
+
+use super::reins::{Course, Reins};
+use super::spec::Work;
+
+pub struct BackgroundDriver {
+    reins: Reins,
+    port: Arc<BackgroundPort>,
+    scope: Arc<dyn Scope>,
+    ready: Option<Instant>,
+}
+
+impl BackgroundDriver {
+    pub fn new(reins: Reins, port: Arc<BackgroundPort>, scope: Arc<dyn Scope>) -> Self {
+        Self {
+            reins,
+            port,
+            scope,
+            ready: None,
+        }
+    }
+}
+
+impl Driver for BackgroundDriver {
+    fn next_run(&mut self, wait: &Wait) -> Option<Run> {
+        let Work::Background(script) = &self.reins.spec().work else {
+            return None;
+        };
+        let mut run = script.run(WorkerKind::Background);
+        run.scope = Some(self.scope.clone());
+        run.background = Some(self.port.clone());
+        self.ready = None;
+        self.reins.await_order(wait).then_some(Run::Script(run))
+    }
+
+    /// Background scripts have no requests.
+    fn next_request(&mut self, _: &Wait) -> Option<Box<Request>> {
+        None
+    }
+
+    fn script_ready(&mut self) {
+        self.ready = Some(Instant::now());
+        self.reins.ready();
+    }
+
+    fn request_ended(&mut self, _: RequestEnd) {}
+
+    fn opcache_was_reset(&mut self) {
+        self.reins.opcache_was_reset();
+    }
+
+    fn run_ended(&mut self, end: ScriptEnd) {
+        let course = Course {
+            ready: self.ready.take(),
+            served: 0,
+            limit: None,
+        };
+        if self.reins.run_ended(end, course).on_purpose {
+            // What it published was for its life: after a deliberate restart readers wait for the next one.
+            self.port.vars.discard();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Where a pool's work comes in, and what its workers share.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use troupe_sapi::{BackgroundPort, Scope, Unavailable};
+
+use super::port::{Outage, PoolPort};
+use super::spec::PoolSpec;
+
+/// Where a pool's work comes in. It outlives the pool's actor.
+#[derive(Clone)]
+pub enum Door {
+    /// HTTP requests.
+    Requests {
+        port: PoolPort,
+        /// The background workers that a worker script may use; requests bring their own.
+        scope: Option<Arc<dyn Scope>>,
+    },
+    /// The tasks and readers of a background worker.
+    Tasks {
+        port: Arc<BackgroundPort>,
+        /// The workers that its scripts may use in turn.
+        scope: Arc<dyn Scope>,
+    },
+}
+
+impl Door {
+    /// What waits, and how much may.
+    pub fn queue(&self) -> (usize, usize) {
+        match self {
+            Self::Requests { port, .. } => (port.waiting(), port.capacity()),
+            Self::Tasks { port, .. } => (port.tasks.len(), port.tasks.capacity()),
+        }
+    }
+
+    /// A worker is ready.
+    pub fn open(&self) {
+        match self {
+            Self::Requests { port, .. } => port.open(),
+            Self::Tasks { port, .. } => port.set_available(),
+        }
+    }
+
+    /// The pool is down: it failed, and will be tried again.
+    pub fn shut(&self, outage: Outage) {
+        match self {
+            Self::Requests { port, .. } => port.shut(outage),
+            Self::Tasks { port, .. } => {
+                port.set_unavailable(&Unavailable::CannotBoot(outage.reason));
+            }
+        }
+    }
+
+    /// The pool ends for good.
+    pub fn close(&self, outage: Outage) {
+        match self {
+            Self::Requests { port, .. } => port.shut(outage),
+            Self::Tasks { port, .. } => port.set_unavailable(&Unavailable::Stopping),
+        }
+    }
+}
+
+/// What a worker shares with its pool.
+#[derive(Clone)]
+pub struct Post {
+    pub spec: Arc<PoolSpec>,
+    pub door: Door,
+    /// So many workers may be away for recycling at once.
+    pub recycling: Arc<Semaphore>,
+}

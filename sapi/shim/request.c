@@ -26,6 +26,7 @@ void troupe_request_unbind(void)
     SG(request_info).request_uri = NULL;
     SG(request_info).path_translated = NULL;
     SG(request_info).content_type = NULL;
+    SG(request_info).content_type_dup = NULL; /* PHP has freed it, and would again for a script without a request */
     SG(request_info).content_length = 0;
     SG(request_info).cookie_data = NULL;
     SG(request_info).argc = 0;

@@ -21,10 +21,16 @@ static bool has_handler(int signal)
     return wanted[signal].sa_handler != SIG_DFL && wanted[signal].sa_handler != SIG_IGN;
 }
 
+/* False for PHP's timer and, in a forked child, which is alone, for all. */
 static bool is_scripts(int signal)
 {
-    /* SIGRTMIN is PHP's timer. A forked child is alone and may have signals of its own. */
     return troupe_self && !troupe_forked && signal > 0 && signal < NSIG && signal != SIGRTMIN;
+}
+
+/* A crash handler gives up so that the fault, met again, ends the process. */
+static bool ends_a_crash(int signal, const struct sigaction *action)
+{
+    return (signal == SIGSEGV || signal == SIGBUS) && action && action->sa_handler == SIG_DFL;
 }
 
 int sigaction(int signal, const struct sigaction *action, struct sigaction *before)
@@ -36,7 +42,7 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *befo
         found = (__typeof__(&sigaction))dlsym(RTLD_NEXT, "sigaction");
         __atomic_store_n(&real, found, __ATOMIC_RELAXED);
     }
-    if (!is_scripts(signal)) {
+    if (!is_scripts(signal) || ends_a_crash(signal, action)) {
         return found(signal, action, before);
     }
     if (signal == SIGKILL || signal == SIGSTOP) {

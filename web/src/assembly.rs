@@ -18,28 +18,39 @@ use crate::config::{self, Background, Config, RestartPolicy, Worker};
 use crate::logging;
 use crate::php::{BodyLimits, Limits, Pool};
 use crate::route::{Hosts, Router};
+use crate::watch;
 
 /// The classic pool's name, in the tree and in metrics.
 const CLASSIC: &str = "classic";
 
 /// PHP's settings.
-pub fn engine(php: &config::Php) -> EngineConfig {
+pub fn engine(config: &Config) -> EngineConfig {
+    let php = &config.php;
     let entries = |table: &Table| {
         let entries = table.iter();
         entries
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     };
+    let mut ini: Vec<(String, String)> = entries(&php.ini);
+    let says = |name: &str| php.ini.contains_key(name) || php.admin_ini.contains_key(name);
+    if watch::wants_any(config) && !says(REVALIDATE) {
+        // A worker that is restarted by a change must not get the old script from OPcache, which looks at
+        // files every two seconds by default.
+        ini.push((REVALIDATE.into(), "0".into()));
+    }
     EngineConfig {
         php_ini: php.php_ini.clone(),
         // What went wrong is for the log; PHP's own defaults show it to the client.
         defaults: [("display_errors", "0"), ("log_errors", "1")]
             .map(|(name, value)| (name.into(), value.into()))
             .into(),
-        ini: entries(&php.ini),
+        ini,
         locked: entries(&php.admin_ini),
     }
 }
+
+const REVALIDATE: &str = "opcache.revalidate_freq";
 
 /// The supervision tree's specification.
 pub fn tree(config: &Config) -> ServerSpec {

@@ -6,6 +6,7 @@
 //! | `run`, `assembly` | a server's life; its parts put together |
 //! | `server` | bytes in and out: sockets, TLS, HTTP/1 and HTTP/2 |
 //! | `app` | a request's way: `host` → `route` → `static_files` or `php` → `compress` → `access` |
+//! | `watch` | workers restarted when files change |
 //! | `admin`, `admin_client` | the tree seen and steered from outside |
 //! | `logging` | where records go |
 
@@ -29,6 +30,7 @@ mod route;
 mod run;
 mod server;
 mod static_files;
+mod watch;
 
 use std::process::ExitCode;
 

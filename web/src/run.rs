@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::config::value::Listen;
 use crate::logging::Logs;
 use crate::server::{self, BindError, Certificates, Listener, Running, Settings, TlsError};
+use crate::watch::{Watch, WatchError};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub enum StartError {
     Php(#[from] EngineError),
     #[error(transparent)]
     Tree(#[from] troupe_actors::StartError),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
 }
@@ -51,13 +54,14 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     let admin_listeners = admin_listeners(config)?;
     let has_tls = listeners.iter().any(|l| matches!(l, Listener::Tls(_)));
     let certificates = has_tls.then(|| Certificates::load(config)).transpose()?;
+    let watch = Watch::begin(config)?;
     let urls: Vec<_> = listeners.iter().map(Listener::url).collect();
 
-    let engine = Arc::new(Engine::start(&assembly::engine(&config.php))?);
+    let engine = Arc::new(Engine::start(&assembly::engine(config))?);
     let tree = troupe_actors::start(assembly::tree(config), engine.clone())?;
     let state = Arc::new(assembly::state(config, &tree)?);
     let settings = Settings::new(&config.server);
-    let farewell = actix_web::rt::System::new().block_on(async {
+    let (was_asked, farewell) = actix_web::rt::System::new().block_on(async {
         let mut signals = Signals::listen()?;
         let (http, serving) =
             server::start(&settings, listeners, certificates.as_ref(), move || {
@@ -83,6 +87,10 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
             actix_web::rt::spawn(serving);
             admin_servers.push(running);
         }
+        if let Some(watch) = watch {
+            let tree = tree.clone();
+            actix_web::rt::spawn(async move { watch.run(&tree).await });
+        }
         let took = started.elapsed();
         tracing::info!(listen = ?urls, php = versions.php, ?took, "serving");
         let parts = Parts {
@@ -91,21 +99,18 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
             http: &http,
             tree: &tree,
         };
-        parts.serve(&mut signals).await;
+        let was_asked = parts.serve(&mut signals).await;
         admin.is_stopping.store(true, Ordering::SeqCst);
         tracing::info!(grace = ?settings.grace, "stopping: running requests may end");
         tokio::select! {
-            farewell = parts.drain(settings.grace) => Ok::<_, std::io::Error>(Some(farewell)),
-            () = signals.stop() => Ok(None),
+            farewell = parts.drain(settings.grace) => {
+                Ok::<_, std::io::Error>((was_asked, Some(farewell)))
+            }
+            () = signals.stop() => Ok((was_asked, None)),
         }
         // The admin endpoint shows the stop to its end: it goes with the process.
     })?;
-    for listen in &config.server.listen {
-        if let Listen::Unix(path) = listen {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
-        }
-    }
+    remove_sockets(config);
     let lost_threads = match farewell {
         Some(farewell) => farewell.lost_threads,
         None => {
@@ -121,7 +126,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
             "stopped; PHP threads that did not end are left behind"
         );
         logs.flush();
-        troupe_sapi::leave_process(0);
+        troupe_sapi::leave_process(i32::from(!was_asked));
     }
     drop(tree);
     if let Some(engine) = Arc::into_inner(engine) {
@@ -129,7 +134,21 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     }
     tracing::info!("stopped");
     logs.flush();
-    Ok(ExitCode::SUCCESS)
+    Ok(match was_asked {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn remove_sockets(config: &Config) {
+    let others = [&config.admin.listen, &config.health.listen];
+    let listen = config.server.listen.iter();
+    for listen in listen.chain(others.into_iter().flatten()) {
+        if let Listen::Unix(path) = listen {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn admin_listeners(config: &Config) -> Result<Vec<(Listener, Offer)>, BindError> {
@@ -155,19 +174,20 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Heeds signals until one says stop, or until the tree has given up.
-    async fn serve(&self, signals: &mut Signals) {
+    /// Heeds signals until one says stop. False when the tree has given up: then the process is to be
+    /// started afresh by whoever runs it.
+    async fn serve(&self, signals: &mut Signals) -> bool {
         loop {
             tokio::select! {
                 wish = signals.next() => match wish {
-                    Wish::Stop => return,
+                    Wish::Stop => return true,
                     Wish::Reload => self.reload(),
                     Wish::ReopenLogs => self.logs.reopen(),
                 },
                 reason = self.tree.ended() => {
                     let reason = reason.unwrap_or_default();
                     tracing::error!(reason, "the supervision tree has ended: stopping");
-                    return;
+                    return false;
                 }
             }
         }

@@ -233,7 +233,7 @@ fn worker(mut section: Section<'_>, base: &Path) -> Worker {
         max_threads: section.get("max_threads", defaults.max_threads),
         env: section.get("env", defaults.env),
         matches: section.get("match", defaults.matches),
-        watch: section.get("watch", defaults.watch),
+        watch: globs(&mut section, base),
         restart: restart_policy(&mut section, defaults.restart),
         max_requests: section.get("max_requests", defaults.max_requests),
         ttl: section.get("ttl", defaults.ttl),
@@ -243,6 +243,17 @@ fn worker(mut section: Section<'_>, base: &Path) -> Worker {
     };
     section.finish();
     worker
+}
+
+/// Relative patterns are taken from `base`, as paths are.
+fn globs(section: &mut Section<'_>, base: &Path) -> Vec<String> {
+    let patterns: Vec<String> = section.get("watch", Vec::new());
+    let absolute = patterns
+        .iter()
+        .map(|pattern| base.join(pattern.trim_start_matches("./")));
+    absolute
+        .map(|pattern| pattern.to_string_lossy().into_owned())
+        .collect()
 }
 
 impl Worker {
@@ -281,7 +292,7 @@ fn background(mut section: Section<'_>, base: &Path) -> Background {
         num: defaults.num,
         max_threads: section.get("max_threads", defaults.max_threads),
         env: section.get("env", defaults.env),
-        watch: section.get("watch", defaults.watch),
+        watch: globs(&mut section, base),
         restart: restart_policy(&mut section, defaults.restart),
         max_queue: section.get("max_queue", defaults.max_queue),
         max_names: section.get("max_names", defaults.max_names),

@@ -373,6 +373,10 @@ fn mistakes_in_a_site_are_reported() {
             "[[site.background]]\nscript = \"worker.php\"\nmax_queue = 0",
             "5:13: `max_queue` must be at least 1",
         ),
+        (
+            "[[site.worker]]\nscript = \"worker.php\"\nwatch = \"/[a\"",
+            "5:9: `watch`: error parsing glob '/[a': unclosed character class; missing ']'",
+        ),
     ] {
         assert_eq!(mistakes(&format!("{SITE}{text}\n")), [message], "{text}");
     }

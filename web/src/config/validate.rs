@@ -9,6 +9,7 @@ use super::diagnostic::{Diagnostic, Origins};
 use super::model::*;
 use super::value::{Listen, Size};
 use crate::route::{HostPattern, TryFile};
+use crate::watch::glob;
 
 /// actix-http's own limit of a request's head, a constant.
 const LARGEST_HEADER_SIZE: Size = Size::kib(128);
@@ -370,6 +371,7 @@ impl Check<'_> {
                 }
             }
             self.env(&table, &worker.env);
+            self.watch(&table, &worker.watch);
             self.restart(&table, &worker.restart);
         }
     }
@@ -408,7 +410,16 @@ impl Check<'_> {
                 }
             }
             self.env(&table, &worker.env);
+            self.watch(&table, &worker.watch);
             self.restart(&table, &worker.restart);
+        }
+    }
+
+    fn watch(&mut self, table: &str, patterns: &[String]) {
+        for pattern in patterns {
+            if let Err(error) = glob(pattern) {
+                self.wrong(&format!("{table}.watch"), format!("`watch`: {error}"));
+            }
         }
     }
 

@@ -284,44 +284,14 @@ static void open_request(const troupe_request *request)
     call_module("session", true);
 }
 
-static void close_output_and_session(void)
-{
-    php_output_end_all();
-    call_module("session", false);
-    bail_again_after_an_inner_bailout();
-    call_module("filter", false);
-    if (!SG(headers_sent)) {
-        php_header();
-    }
-    php_output_deactivate();
-}
-
-static void close_request(troupe_thread *self)
-{
-    if (BG(user_shutdown_function_names)) {
-        php_call_shutdown_functions();
-        bail_again_after_an_inner_bailout();
-        php_free_shutdown_functions();
-    }
-    close_output_and_session();
-    if (SG(request_info).request_body) {
-        /* PHP leaves it to the end of the script, where it ends with all other resources. */
-        php_stream_close(SG(request_info).request_body);
-        SG(request_info).request_body = NULL;
-    }
-    SG(post_read) = 1; /* what the script did not read is the server's affair */
-    sapi_deactivate();
-    restore(self->kept);
-    zend_unset_timeout();
-    troupe_request_unbind();
-    open_idle_layers();
-}
-
-/* The callback left an exception behind. Never returns. */
-static ZEND_COLD ZEND_NORETURN void end_by_exception(troupe_thread *self)
+/* User code may have left an exception behind: then the script ends here, by a bailout. */
+static void end_when_thrown(troupe_thread *self)
 {
     zend_object *exception = EG(exception);
 
+    if (EXPECTED(!exception)) {
+        return;
+    }
     if (zend_is_unwind_exit(exception) || zend_is_graceful_exit(exception)) {
         /* finally blocks were skipped: the script can't be trusted to go on. */
         self->left_by_exit = true;
@@ -338,6 +308,41 @@ static ZEND_COLD ZEND_NORETURN void end_by_exception(troupe_thread *self)
     zend_bailout();
 }
 
+static void close_output_and_session(troupe_thread *self)
+{
+    php_output_end_all();
+    end_when_thrown(self);
+    call_module("session", false);
+    bail_again_after_an_inner_bailout();
+    call_module("filter", false);
+    if (!SG(headers_sent)) {
+        php_header();
+    }
+    php_output_deactivate();
+}
+
+static void close_request(troupe_thread *self)
+{
+    if (BG(user_shutdown_function_names)) {
+        php_call_shutdown_functions();
+        php_free_shutdown_functions(); /* first, lest they run again when the request is abandoned */
+        bail_again_after_an_inner_bailout();
+        end_when_thrown(self);
+    }
+    close_output_and_session(self);
+    if (SG(request_info).request_body) {
+        /* PHP leaves it to the end of the script, where it ends with all other resources. */
+        php_stream_close(SG(request_info).request_body);
+        SG(request_info).request_body = NULL;
+    }
+    SG(post_read) = 1; /* what the script did not read is the server's affair */
+    sapi_deactivate();
+    restore(self->kept);
+    zend_unset_timeout();
+    troupe_request_unbind();
+    open_idle_layers();
+}
+
 static void run_callback(troupe_thread *self, zend_fcall_info *callback, zend_fcall_info_cache *cache)
 {
     zval result;
@@ -350,9 +355,7 @@ static void run_callback(troupe_thread *self, zend_fcall_info *callback, zend_fc
         zend_call_function(callback, cache);
         zval_ptr_dtor(&result);
     }
-    if (EG(exception)) {
-        end_by_exception(self);
-    }
+    end_when_thrown(self);
 }
 
 ZEND_FUNCTION(frankenphp_handle_request)
@@ -388,9 +391,7 @@ ZEND_FUNCTION(frankenphp_handle_request)
     open_request(&request);
     run_callback(self, &callback, &cache);
     close_request(self);
-    if (EG(exception)) {
-        end_by_exception(self);
-    }
+    end_when_thrown(self);
     troupe_rust->request_ended(self->rust, zend_memory_usage(false));
     RETURN_TRUE;
 }

@@ -156,8 +156,14 @@ impl Brood {
         self.supervisor.wake_at()
     }
 
-    /// Takes in what a child said.
+    /// Takes in what a child said. The tree shows it before anybody is answered on the strength of it.
     pub fn hear(&mut self, word: Word) -> Heard {
+        let heard = self.take_in(word);
+        self.show();
+        heard
+    }
+
+    fn take_in(&mut self, word: Word) -> Heard {
         let Word { child, life, said } = word;
         if let Said::Gone(_) = said {
             self.alive.remove(&life);

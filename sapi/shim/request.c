@@ -155,15 +155,22 @@ int troupe_send_headers(sapi_headers_struct *headers)
 size_t troupe_read_post(char *buffer, size_t len)
 {
     size_t read = 0;
+    troupe_io io;
 
     if (!troupe_self || !troupe_self->request || len == 0) {
         return 0;
     }
-    if (troupe_rust->read_body(troupe_self->rust, buffer, len, &read) == TROUPE_IO_GONE) {
+    io = troupe_rust->read_body(troupe_self->rust, buffer, len, &read);
+    if (io != TROUPE_IO_OK) {
         /* PHP takes a short read for the end of the body. During start-up the script is not run; later it
-         * finds its connection aborted. */
+         * finds its connection aborted, or is ended. */
         troupe_self->body_cut = true;
-        PG(connection_status) |= PHP_CONNECTION_ABORTED;
+        if (io == TROUPE_IO_GONE) {
+            PG(connection_status) |= PHP_CONNECTION_ABORTED;
+        }
+        if (!SG(headers_sent)) {
+            SG(sapi_headers).http_response_code = 500;
+        }
     }
     return read;
 }

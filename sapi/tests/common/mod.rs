@@ -210,8 +210,8 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Reads the thread's id from the response and waits until that thread sleeps in a system call.
-pub fn await_blocked(reader: &mut ResponseReader) {
+/// Waits for the first part of a response and returns its body.
+pub fn await_first_part(reader: &mut ResponseReader) -> String {
     let wait = Wait::for_this_thread();
     let part = wait
         .until(Heed::Kill, None, |cx| reader.poll_part(cx))
@@ -219,7 +219,12 @@ pub fn await_blocked(reader: &mut ResponseReader) {
     let Ok(Part::Head { body, .. }) = part else {
         panic!("{part:?}")
     };
-    let tid = String::from_utf8(body.to_vec()).unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// Reads the thread's id from the response and waits until that thread sleeps in a system call.
+pub fn await_blocked(reader: &mut ResponseReader) {
+    let tid = await_first_part(reader);
     let stat = format!("/proc/self/task/{}/stat", tid.trim());
     loop {
         let stat = fs::read_to_string(&stat).unwrap();

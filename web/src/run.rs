@@ -29,6 +29,10 @@ pub enum StartError {
     Log(std::io::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(
+        "{0} (the admin endpoint; `--admin ADDR` or [admin] `listen` moves it, \"off\" goes without)"
+    )]
+    BindAdmin(BindError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -151,16 +155,14 @@ fn remove_sockets(config: &Config) {
     }
 }
 
-fn admin_listeners(config: &Config) -> Result<Vec<(Listener, Offer)>, BindError> {
-    let wanted = [
-        (&config.admin.listen, Offer::Everything),
-        (&config.health.listen, Offer::Health),
-    ];
+fn admin_listeners(config: &Config) -> Result<Vec<(Listener, Offer)>, StartError> {
     let mut listeners = Vec::new();
-    for (listen, offer) in wanted {
-        if let Some(listen) = listen {
-            listeners.push((Listener::bind(listen, false)?, offer));
-        }
+    if let Some(listen) = &config.admin.listen {
+        let listener = Listener::bind(listen, false).map_err(StartError::BindAdmin)?;
+        listeners.push((listener, Offer::Everything));
+    }
+    if let Some(listen) = &config.health.listen {
+        listeners.push((Listener::bind(listen, false)?, Offer::Health));
     }
     Ok(listeners)
 }

@@ -1,7 +1,7 @@
 //! The configuration as the rest of the program sees it: plain values, defaults filled in.
 //!
 //! Each field is a key of `troupe.toml` of the same name; [`super::read`] says which defaults they
-//! have, `docs/configuration.md` describes them for users.
+//! have, `docs/configure.md` describes them for users.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -36,6 +36,10 @@ pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
         ..
     } = sources;
     let mut vars = ServerVars::new();
+    // HTTP/2 has no such header, and a request's target outweighs it.
+    if !host.as_str().is_empty() {
+        vars.push("HTTP_HOST", host.as_str());
+    }
     push_headers(&mut vars, request.headers());
 
     let uri = request.uri();
@@ -118,11 +122,14 @@ fn protocol(request: &HttpRequest) -> &'static str {
     }
 }
 
-/// `HTTP_*`. Several headers of one name are joined, cookies by `; ` (RFC 9113, section 8.2.3). Type and
-/// length of the body have variables of their own.
+/// `HTTP_*`. Several headers of one name are joined, cookies by `; ` (RFC 9113, section 8.2.3). Host, type
+/// and length of the body have their variables already.
 fn push_headers(vars: &mut ServerVars, headers: &HeaderMap) {
     for name in headers.keys() {
-        if matches!(*name, header::CONTENT_TYPE | header::CONTENT_LENGTH) {
+        if matches!(
+            *name,
+            header::HOST | header::CONTENT_TYPE | header::CONTENT_LENGTH
+        ) {
             continue;
         }
         let mut values = headers.get_all(name);
@@ -232,6 +239,14 @@ mod tests {
         }
         assert!(!vars.contains_key("HTTP_PROXY"));
         assert!(!vars.contains_key("HTTP_CONTENT_LENGTH"));
+    }
+
+    #[test]
+    fn the_host_of_the_target_is_the_host() {
+        let request = TestRequest::with_uri("http://target.org/").insert_header(("host", "b.org"));
+        let vars = vars(request, &Facts::for_tests(None, None));
+        assert_eq!(vars["HTTP_HOST"], "target.org");
+        assert_eq!(vars["SERVER_NAME"], "target.org");
     }
 
     #[test]

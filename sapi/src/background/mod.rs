@@ -32,6 +32,30 @@ pub struct BackgroundPort {
     pub tasks: TaskQueue<Value>,
 }
 
+impl BackgroundPort {
+    /// A port for a worker of `threads` threads, in whose queue `capacity` tasks may wait.
+    pub fn new(name: &str, threads: usize, capacity: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            threads,
+            vars: Vars::default(),
+            tasks: TaskQueue::new(capacity),
+        }
+    }
+
+    /// Readers and senders wait for the worker from now on.
+    pub fn set_available(&self) {
+        self.vars.set_available();
+        self.tasks.set_available();
+    }
+
+    /// Readers without a snapshot, and senders, are told why, those that wait included.
+    pub fn set_unavailable(&self, why: &Unavailable) {
+        self.vars.set_unavailable(why.clone());
+        self.tasks.set_unavailable(why);
+    }
+}
+
 /// Why a worker is not to be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {

@@ -254,6 +254,16 @@ impl<T> TaskQueue<T> {
         self.lock().offers.len()
     }
 
+    /// So many may wait.
+    pub fn capacity(&self) -> usize {
+        self.lock().capacity
+    }
+
+    /// Why tasks are refused, if they are.
+    pub fn unavailable(&self) -> Option<Unavailable> {
+        self.lock().unavailable.clone()
+    }
+
     /// True when none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -17,7 +17,7 @@ use crate::compress;
 use crate::config::Encoding;
 use crate::config::value::Table;
 use crate::host::Host;
-use crate::php::{self, Job, Limits, Pool};
+use crate::php::{self, Hub, Job, Limits, Pool};
 use crate::route::{Hosts, Router, Script, Target};
 use crate::server::Facts;
 use crate::static_files;
@@ -47,11 +47,12 @@ pub struct Site {
 
 /// The application for one I/O thread.
 pub fn app(state: Arc<State>) -> App<impl AppService> {
+    let hub = Hub::start();
     App::new().default_service(fn_service(move |request: ServiceRequest| {
-        let state = state.clone();
+        let (state, hub) = (state.clone(), hub.clone());
         async move {
             let (request, payload) = request.into_parts();
-            let response = serve(&state, &request, payload).await;
+            let response = serve(&state, &hub, &request, payload).await;
             Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
         }
     }))
@@ -81,7 +82,12 @@ impl<T> AppService for T where
 }
 
 /// Answers one request, and sees to it that its end is noticed.
-async fn serve(state: &State, request: &HttpRequest, payload: Payload) -> HttpResponse<BoxBody> {
+async fn serve(
+    state: &State,
+    hub: &Hub,
+    request: &HttpRequest,
+    payload: Payload,
+) -> HttpResponse<BoxBody> {
     let received = Instant::now();
     let Some(facts) = request.conn_data::<Rc<Facts>>() else {
         // Every connection is opened with its facts.
@@ -96,7 +102,12 @@ async fn serve(state: &State, request: &HttpRequest, payload: Payload) -> HttpRe
         };
         Record::new(id, received, request, client)
     });
-    let response = answer(state, request, payload, facts, id, received).await;
+    let about = About {
+        facts,
+        id,
+        received,
+    };
+    let response = answer(state, hub, request, payload, &about).await;
     let mut response = compress::apply(request.headers(), response, &state.compress);
     if facts.is_draining() {
         response
@@ -106,14 +117,25 @@ async fn serve(state: &State, request: &HttpRequest, payload: Payload) -> HttpRe
     access::follow(response, in_flight, record)
 }
 
-async fn answer(
-    state: &State,
-    request: &HttpRequest,
-    payload: Payload,
-    facts: &Facts,
+/// What is known of a request beside what the client sent.
+struct About<'a> {
+    facts: &'a Facts,
     id: u64,
     received: Instant,
+}
+
+async fn answer(
+    state: &State,
+    hub: &Hub,
+    request: &HttpRequest,
+    payload: Payload,
+    about: &About<'_>,
 ) -> HttpResponse<BoxBody> {
+    let &About {
+        facts,
+        id,
+        received,
+    } = about;
     if header_size(request) > state.header_size {
         return answer::status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
@@ -144,6 +166,7 @@ async fn answer(
                 site_env: &site.env,
                 scope: site.scope.clone(),
                 limits: state.limits,
+                hub,
             };
             php::respond(job, payload).await
         }

@@ -10,6 +10,7 @@ use tokio::time::{Sleep, sleep};
 use troupe_sapi::{Outcome, Part, ResponseReader, Withdrawal};
 
 use super::body::{BodyProblem, Pump};
+use super::hub::{Bell, Hub};
 
 /// See the module. Its drop tells the script that the client left.
 pub struct Exchange {
@@ -18,6 +19,8 @@ pub struct Exchange {
     reader: Option<ResponseReader>,
     /// Runs while no thread has begun, as far as is known here.
     patience: Option<Pin<Box<Sleep>>>,
+    hub: Hub,
+    bell: Option<Bell>,
 }
 
 /// What happened next.
@@ -32,8 +35,10 @@ pub enum Step {
 }
 
 impl Exchange {
-    pub fn new(pump: Pump, reader: ResponseReader, patience: Option<Duration>) -> Self {
+    pub fn new(pump: Pump, reader: ResponseReader, patience: Option<Duration>, hub: Hub) -> Self {
         Self {
+            hub,
+            bell: None,
             pump,
             reader: Some(reader),
             patience: patience.map(|patience| Box::pin(sleep(patience))),
@@ -45,8 +50,10 @@ impl Exchange {
         let Some(reader) = &mut self.reader else {
             return Poll::Ready(Step::NoThread);
         };
+        let bell = Bell::of(&self.hub, cx, self.bell.take());
+        let bell = self.bell.insert(bell);
         // An answer that is there says more than a body that is not.
-        if let Poll::Ready(part) = reader.poll_part(cx) {
+        if let Poll::Ready(part) = reader.poll_part(&mut Context::from_waker(bell.waker())) {
             self.patience = None;
             return Poll::Ready(match part {
                 Ok(part) => Step::Part(part),
@@ -91,7 +98,8 @@ mod tests {
 
     fn exchange() -> (ResponseWriter, Exchange) {
         let (writer, reader) = response_port();
-        (writer, Exchange::new(Pump::idle(), reader, Some(PATIENCE)))
+        let exchange = Exchange::new(Pump::idle(), reader, Some(PATIENCE), Hub::start());
+        (writer, exchange)
     }
 
     async fn step(exchange: &mut Exchange) -> Step {

@@ -13,6 +13,7 @@
 
 mod body;
 mod exchange;
+mod hub;
 mod response;
 mod vars;
 
@@ -33,6 +34,7 @@ use troupe_sapi::{Outcome, Part, Request, RequestBody, Scope, response_port};
 pub use self::body::BodyLimits;
 use self::body::{Body, BodyProblem};
 use self::exchange::{Exchange, Step};
+pub use self::hub::Hub;
 use self::vars::{Sources, join, server_vars};
 use crate::answer;
 use crate::config::value::Table;
@@ -69,6 +71,8 @@ pub struct Job<'a> {
     pub scope: Option<Arc<dyn Scope>>,
     pub pool: &'a Pool,
     pub limits: Limits,
+    /// This I/O thread's.
+    pub hub: &'a Hub,
 }
 
 /// A number for a request, unique in this process.
@@ -199,7 +203,10 @@ fn exchange(job: &Job<'_>, body: Body) -> (Request, Exchange) {
         body_idle_timeout: Some(job.limits.body.idle),
         write_idle_timeout: Some(job.limits.write_idle),
     };
-    (request, Exchange::new(body.pump, reader, job.limits.wait))
+    (
+        request,
+        Exchange::new(body.pump, reader, job.limits.wait, job.hub.clone()),
+    )
 }
 
 /// Paths and header values hold no NUL: the parsers before have refused those.

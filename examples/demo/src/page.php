@@ -143,7 +143,9 @@ $rows = static function (array $rows): void {
       <li>Describe sites in a file, and check it:
         <pre><code>troupe check --config troupe.toml
 troupe run --config troupe.toml</code></pre></li>
-      <li>Keep your application in memory: worker mode, in <code>docs/workers.md</code>.</li>
+      <li>See who serves what:
+        <pre><code>troupe tree --watch</code></pre></li>
+      <li>Keep your application in memory, and let scripts work beside it: <code>docs/workers.md</code>, <code>docs/background-workers.md</code>.</li>
       <li>Read on: <code>docs/start.md</code>, <code>docs/configure.md</code>, <code>docs/operate.md</code>.</li>
       <li>This page is <code><?= e(dirname(text($_SERVER, 'SCRIPT_FILENAME'), 2)) ?></code>: change it and reload.</li>
     </ol>

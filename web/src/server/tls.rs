@@ -139,3 +139,120 @@ fn certified_key(tls: &Tls, provider: &CryptoProvider) -> Result<Arc<CertifiedKe
         })?;
     Ok(Arc::new(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::ServerName;
+    use std::fs;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    struct Fixture {
+        folder: tempfile::TempDir,
+        roots: rustls::RootCertStore,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            Self {
+                folder: tempfile::tempdir().unwrap(),
+                roots: rustls::RootCertStore::empty(),
+            }
+        }
+
+        /// Writes `file.pem` and `file.key` for a host, signed by itself; clients trust it.
+        fn certify(&mut self, file: &str, host: &str) {
+            let certified = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+            self.roots.add(certified.cert.der().clone()).unwrap();
+            let path = |end: &str| self.folder.path().join(format!("{file}.{end}"));
+            fs::write(path("pem"), certified.cert.pem()).unwrap();
+            fs::write(path("key"), certified.signing_key.serialize_pem()).unwrap();
+        }
+
+        fn config(&self) -> Config {
+            let text = "[server]\nlisten = \"tls:127.0.0.1:0\"\n\
+                 tls_cert = \"main.pem\"\ntls_key = \"main.key\"\n\
+                 [[site]]\nroot = \".\"\n\
+                 [[site]]\nroot = \".\"\nhosts = \"shop.example\"\n\
+                 tls_cert = \"shop.pem\"\ntls_key = \"shop.key\"\n";
+            let path = Path::new("troupe.toml");
+            Config::parse(path, text.into(), self.folder.path(), Default::default()).unwrap()
+        }
+
+        /// Whether a client that trusts our certificates finds the right one for `host`, and the
+        /// protocol agreed on.
+        async fn connect(
+            &self,
+            certificates: &Certificates,
+            host: &str,
+        ) -> Result<Vec<u8>, String> {
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let mut client = rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(self.roots.clone())
+                .with_no_client_auth();
+            client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            let acceptor = TlsAcceptor::from(certificates.server_config().unwrap());
+            let connector = TlsConnector::from(Arc::new(client));
+            let (near, far) = tokio::io::duplex(16 * 1024);
+            let name = ServerName::try_from(host.to_owned()).unwrap();
+            let (client, _) = tokio::join!(connector.connect(name, near), acceptor.accept(far));
+            let client = client.map_err(|error| error.to_string())?;
+            Ok(client
+                .get_ref()
+                .1
+                .alpn_protocol()
+                .unwrap_or_default()
+                .to_vec())
+        }
+    }
+
+    #[actix_web::test]
+    async fn each_host_gets_its_certificate_and_http2_is_offered() {
+        let mut fixture = Fixture::new();
+        fixture.certify("main", "main.example");
+        fixture.certify("shop", "shop.example");
+        let certificates = Certificates::load(&fixture.config()).unwrap();
+        for host in ["main.example", "shop.example"] {
+            assert_eq!(
+                fixture.connect(&certificates, host).await,
+                Ok(b"h2".to_vec()),
+                "{host}"
+            );
+        }
+        assert!(
+            fixture
+                .connect(&certificates, "other.example")
+                .await
+                .is_err()
+        );
+    }
+
+    #[actix_web::test]
+    async fn certificates_are_read_again_and_broken_ones_change_nothing() {
+        let mut fixture = Fixture::new();
+        fixture.certify("main", "old.example");
+        fixture.certify("shop", "shop.example");
+        let certificates = Certificates::load(&fixture.config()).unwrap();
+        fixture.certify("main", "new.example");
+        certificates.reload().unwrap();
+        assert!(fixture.connect(&certificates, "new.example").await.is_ok());
+        fs::write(fixture.folder.path().join("shop.pem"), "").unwrap();
+        fixture.certify("main", "newer.example");
+        let error = certificates.reload().unwrap_err().to_string();
+        assert!(error.ends_with("shop.pem holds no certificate"), "{error}");
+        assert!(fixture.connect(&certificates, "new.example").await.is_ok());
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let mut fixture = Fixture::new();
+        fixture.certify("main", "main.example");
+        fixture.certify("shop", "shop.example");
+        let path = |file: &str| fixture.folder.path().join(file);
+        fs::copy(path("main.key"), path("shop.key")).unwrap();
+        let error = Certificates::load(&fixture.config()).err().unwrap();
+        assert!(matches!(error, TlsError::Mismatch { .. }), "{error}");
+    }
+}

@@ -14,9 +14,12 @@ use crate::driver::Driver;
 use crate::thread::{self, PhpThread};
 use crate::watchdog::Watchdog;
 
-/// Stack of every thread that runs PHP. PHP 8.2 has no stack limit of its own: 2 MiB died at 10,000 nested
-/// `array_map`, 8 MiB lived.
-pub(crate) const STACK: usize = 16 * 1024 * 1024;
+/// Stack of every thread that runs PHP. It is address space, of which only what is used becomes memory.
+///
+/// Before 8.3 PHP has no stack limit of its own, and an overflow would end the process. With a stack of this
+/// size, recursion through internal functions (a callback of `array_map` that calls `array_map`) and the
+/// destruction of long chains of objects meet the usual `memory_limit` before the end of the stack.
+pub(crate) const STACK: usize = 512 * 1024 * 1024;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 

@@ -1,0 +1,53 @@
+<?php
+// For ever deeper: through PHP's own frames, through C, and at the end of a very long chain.
+class Link
+{
+    public ?Link $next = null;
+}
+
+match ($_GET['kind']) {
+    'functions' => (function () {
+        function deeper(int $level): int
+        {
+            return 1 + deeper($level + 1);
+        }
+        deeper(0);
+    })(),
+    'callbacks' => (function () {
+        $deeper = function ($value) use (&$deeper) {
+            return array_map($deeper, [$value]);
+        };
+        $deeper(1);
+    })(),
+    'strings' => (function () {
+        $deeper = new class {
+            public function __toString(): string
+            {
+                return "deeper $this";
+            }
+        };
+        echo $deeper;
+    })(),
+    'sorting' => (function () {
+        $deeper = function ($a, $b) use (&$deeper) {
+            $list = [1, 2];
+            usort($list, $deeper);
+            return 0;
+        };
+        $deeper(1, 2);
+    })(),
+    'matching' => (function () {
+        $deeper = function () use (&$deeper) {
+            return preg_replace_callback('/x/', $deeper, 'x');
+        };
+        $deeper();
+    })(),
+    'destruction' => (function () {
+        $first = $last = new Link();
+        for ($i = 0; $i < 1000000; $i++) {
+            $last = $last->next = new Link();
+        }
+        unset($last, $first);
+        echo 'destroyed';
+    })(),
+};

@@ -1,0 +1,3 @@
+<?php
+set_time_limit((int) $_GET['limit']);
+sleep(600);

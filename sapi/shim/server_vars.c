@@ -44,6 +44,11 @@ static void put_worker(zval *array, const troupe_run *run)
 
     ZVAL_STRING(&value, run->name);
     zend_hash_str_update(Z_ARRVAL_P(array), ZEND_STRL("FRANKENPHP_WORKER_NAME"), &value);
+    if (!background && !troupe_self->request) {
+        /* How scripts that run both ways know at their start that they are to loop. */
+        ZVAL_CHAR(&value, '1');
+        zend_hash_str_update(Z_ARRVAL_P(array), ZEND_STRL("FRANKENPHP_WORKER"), &value);
+    }
     ZVAL_BOOL(&value, background);
     zend_hash_str_update(Z_ARRVAL_P(array), ZEND_STRL("FRANKENPHP_WORKER_BACKGROUND"), &value);
     if (background) {

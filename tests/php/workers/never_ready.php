@@ -1,0 +1,4 @@
+<?php
+require __DIR__ . '/../shared.php';
+note('boots');
+throw new RuntimeException('can not boot');

@@ -1,0 +1,149 @@
+<?php
+// An application that was booted once. What a request asks for is in `do`.
+require __DIR__ . '/../shared.php';
+
+note('boots', json_encode([
+    'name' => $_SERVER['FRANKENPHP_WORKER_NAME'] ?? null,
+    'background' => $_SERVER['FRANKENPHP_WORKER_BACKGROUND'] ?? null,
+    'booting' => $_SERVER['FRANKENPHP_WORKER'] ?? null,
+    'env' => $_SERVER['OWN'] ?? null,
+]));
+ini_set('precision', '11');
+putenv('KEPT_ENV=kept');
+define('BOOTED', getmypid());
+$GLOBALS['kept'] = 0;
+class Left extends Exception
+{
+    public static int $count = 0;
+}
+
+/** Everything that one request could see of another. */
+function traces(): array
+{
+    $handler = set_error_handler(null);
+    restore_error_handler();
+    $exceptions = set_exception_handler(null);
+    restore_exception_handler();
+    return [
+        'get' => $_GET,
+        'post' => $_POST,
+        'cookie' => $_COOKIE,
+        'files' => $_FILES,
+        'request' => $_REQUEST,
+        'session' => $_SESSION ?? null,
+        'session id' => session_id(),
+        'session status' => session_status(),
+        'uri' => $_SERVER['REQUEST_URI'],
+        'method' => $_SERVER['REQUEST_METHOD'],
+        'content type' => $_SERVER['CONTENT_TYPE'] ?? null,
+        'own header' => $_SERVER['HTTP_X_OWN'] ?? null,
+        'user' => $_SERVER['PHP_AUTH_USER'] ?? null,
+        'password' => $_SERVER['PHP_AUTH_PW'] ?? null,
+        'digest' => $_SERVER['PHP_AUTH_DIGEST'] ?? null,
+        'input' => file_get_contents('php://input'),
+        'filter get' => filter_input(INPUT_GET, 'left'),
+        'filter post' => filter_input(INPUT_POST, 'left'),
+        'filter cookie' => filter_input(INPUT_COOKIE, 'left'),
+        'headers' => headers_list(),
+        'status' => http_response_code(),
+        'buffers' => ob_get_level(),
+        'precision' => ini_get('precision'),
+        'memory limit' => ini_get('memory_limit'),
+        'display errors' => ini_get('display_errors'),
+        'time limit' => ini_get('max_execution_time'),
+        'error handler' => $handler !== null,
+        'exception handler' => $exceptions !== null,
+        'last error' => error_get_last(),
+        'timezone' => date_default_timezone_get(),
+        'locale' => setlocale(LC_ALL, '0'),
+        'directory' => getcwd(),
+        'ignore abort' => ignore_user_abort(),
+        'connection' => connection_status(),
+    ];
+}
+
+/** Leaves behind what it can. */
+function leave(): void
+{
+    session_save_path($_SERVER['SCRATCH']);
+    session_start();
+    $_SESSION['left'] = 1;
+    $_GET['more'] = $_POST['more'] = $_COOKIE['more'] = $_FILES['more'] = 'left';
+    $_REQUEST['more'] = $_SERVER['MORE'] = 'left';
+    header('X-Left: 1');
+    http_response_code(202);
+    ini_set('precision', '3');
+    ini_set('memory_limit', '-1');
+    ini_set('display_errors', 'stderr');
+    set_time_limit(7);
+    set_error_handler(fn () => true);
+    set_error_handler(fn () => true);
+    set_exception_handler(fn () => null);
+    @trigger_error('left');
+    restore_error_handler();
+    restore_error_handler();
+    @trigger_error('left');
+    set_error_handler(fn () => true);
+    date_default_timezone_set('Asia/Tokyo');
+    setlocale(LC_ALL, 'C.UTF-8');
+    chdir('/');
+    ignore_user_abort(false);
+    register_shutdown_function(fn () => note('shutdown', $_SERVER['REQUEST_URI']));
+    fwrite(fopen('php://temp', 'w+'), 'left');
+    ob_start(fn (string $text) => $text . '!');
+    ob_start();
+    echo 'left';
+}
+
+$handle = function () use (&$served): void {
+    $served++;
+    match ($_GET['do'] ?? 'hello') {
+        'hello' => print('hello'),
+        'traces' => reply(traces()),
+        'leave' => leave(),
+        'kept' => reply([
+            'served' => $served,
+            'global' => ++$GLOBALS['kept'],
+            'static' => ++Left::$count,
+            'constant' => BOOTED,
+            'env' => getenv('KEPT_ENV'),
+            'precision' => ini_get('precision'),
+            'name' => $_SERVER['FRANKENPHP_WORKER_NAME'],
+        ]),
+        'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
+        'exit' => exit('said'),
+        'throw' => throw new Left('on purpose'),
+        'fatal' => undefined_function(),
+        'memory' => str_repeat('x', 1 << 30),
+        'loop' => (function () {
+            while (true);
+        })(),
+        'sleep' => sleep(600),
+        'read' => (function () {
+            [$mine, $other] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
+            fread($mine, 1);
+        })(),
+        'wait' => (function () {
+            note('waiting');
+            await('go');
+            echo 'waited';
+        })(),
+        'finish' => (function () {
+            echo 'answer';
+            fastcgi_finish_request();
+            await('answered');
+            note('after', 'went on');
+        })(),
+        'flush' => (function () {
+            echo 'first';
+            flush();
+            await('first-seen');
+            echo 'second';
+        })(),
+    };
+};
+$served = 0;
+while (frankenphp_handle_request($handle)) {
+    gc_collect_cycles();
+}
+note('ends', 'the loop ended');

@@ -1,0 +1,359 @@
+//! Worker mode: the application is booted once, requests see nothing of each other, faults end one request.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test, what can't be done is a failure, and the panic says where"
+)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+use troupe_tests::{Client, Part, Request, Server, Setup, eventually};
+
+fn workers(lines: &str) -> Setup {
+    Setup::serving("workers")
+        .ini("display_errors", "0")
+        .worker("worker.php", lines)
+}
+
+fn one() -> Server {
+    workers("num = 1").start()
+}
+
+fn ask(server: &Server, what: &str) -> troupe_tests::Response {
+    server.get(&format!("/worker.php?do={what}"))
+}
+
+fn boots(server: &Server) -> usize {
+    server.folder().read("boots").lines().count()
+}
+
+#[test]
+fn the_application_is_booted_once_and_serves_request_after_request() {
+    let server = workers("num = 1\nname = \"app\"\nenv = { OWN = \"of the worker\" }").start();
+    for served in 1..=5 {
+        let seen = ask(&server, "kept").expect(200).json();
+        assert_eq!(seen["served"], served);
+        assert_eq!(seen["global"], served);
+        assert_eq!(seen["static"], served);
+        assert_eq!(seen["env"], "kept");
+        assert_eq!(seen["precision"], "11");
+        assert_eq!(seen["name"], "app");
+    }
+    let boot: Value = serde_json::from_str(&server.folder().read("boots")).unwrap();
+    assert_eq!(
+        boot,
+        json!({"name": "app", "background": false, "booting": "1", "env": "of the worker"})
+    );
+    assert_eq!(boots(&server), 1);
+}
+
+#[test]
+fn scripts_that_are_nobodys_worker_run_beside_it() {
+    let server = one();
+    assert_eq!(
+        server.get("/plain.php").expect(200).json()["worker"],
+        Value::Null
+    );
+    assert_eq!(ask(&server, "hello").text(), "hello");
+}
+
+#[test]
+fn a_request_sees_nothing_of_the_one_before() {
+    let server = one();
+    let clean = ask(&server, "traces").expect(200).json();
+    for what in ["get", "post", "cookie", "files"] {
+        let expected = match what {
+            "get" => json!({"do": "traces"}),
+            _ => json!([]),
+        };
+        assert_eq!(clean[what], expected, "{what}");
+    }
+    let parts = [
+        Part {
+            name: "left",
+            file_name: None,
+            content: b"left",
+        },
+        Part {
+            name: "file",
+            file_name: Some("left.bin"),
+            content: b"left",
+        },
+    ];
+    let leaver = Request::multipart("/worker.php?do=leave&left=left", &parts)
+        .header("Cookie", "left=left")
+        .header("X-Own", "left")
+        // "user:pass" in Base64
+        .header("Authorization", "Basic dXNlcjpwYXNz");
+    for _ in 0..3 {
+        let left = server.send(&leaver).expect(202);
+        assert_eq!(left.header("x-left"), Some("1"));
+        assert_eq!(left.text(), "left!");
+        let seen = ask(&server, "traces").expect(200).json();
+        for (what, value) in clean.as_object().unwrap() {
+            assert_eq!(&seen[what], value, "{what} is left");
+        }
+    }
+    assert_eq!(boots(&server), 1, "the worker was never restarted");
+}
+
+#[test]
+fn shutdown_functions_run_at_the_end_of_their_own_request() {
+    let server = one();
+    ask(&server, "leave");
+    eventually("the shutdown function ran", || {
+        (server.folder().read("shutdown").lines().count() == 1).then_some(())
+    });
+    ask(&server, "hello").expect(200);
+    ask(&server, "hello").expect(200);
+    assert_eq!(server.folder().read("shutdown"), "/worker.php?do=leave\n");
+}
+
+#[test]
+fn digest_credentials_are_gone_with_their_request() {
+    let server = one();
+    let request =
+        Request::get("/worker.php?do=traces").header("Authorization", "Digest username=\"u\"");
+    assert_eq!(server.send(&request).json()["digest"], "username=\"u\"");
+    assert_eq!(ask(&server, "traces").json()["digest"], Value::Null);
+}
+
+#[test]
+fn uploads_streams_and_early_ends_work_as_without_workers() {
+    let server = one();
+    let parts = [Part {
+        name: "file",
+        file_name: Some("a.bin"),
+        content: &[7; 200_000],
+    }];
+    let first = server.send(&Request::multipart("/worker.php?do=upload", &parts));
+    assert_eq!(first.expect(200).json().as_array().unwrap().len(), 1);
+    assert_eq!(ask(&server, "upload").json(), json!([]));
+
+    let mut client = server.connect();
+    client.send(&Request::get("/worker.php?do=flush"));
+    client.head();
+    assert_eq!(client.chunk().unwrap(), b"first");
+    server.folder().write("first-seen", "");
+    assert_eq!(client.chunk().unwrap(), b"second");
+
+    assert_eq!(ask(&server, "finish").expect(200).text(), "answer");
+    server.folder().write("answered", "");
+    eventually("the script went on", || {
+        (server.folder().read("after") == "went on\n").then_some(())
+    });
+    assert_eq!(boots(&server), 1);
+}
+
+/// Lets `fault` happen to one of two workers, while a client of the other notices nothing.
+fn others_notice_nothing(server: &Server, fault: impl FnOnce()) {
+    struct Enough<'a>(&'a AtomicBool);
+    impl Drop for Enough<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let enough = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut client = server.connect();
+            while !enough.load(Ordering::Relaxed) {
+                let response = client.request(&Request::get("/worker.php"));
+                assert_eq!((response.status, response.text()), (200, "hello"));
+            }
+        });
+        let guard = Enough(&enough);
+        fault();
+        drop(guard);
+        other.join().unwrap();
+    });
+    assert_eq!(ask(server, "hello").expect(200).text(), "hello");
+}
+
+#[test]
+fn exit_ends_its_request_normally_and_the_script_is_started_again() {
+    let server = workers("num = 2").start();
+    others_notice_nothing(&server, || {
+        assert_eq!(ask(&server, "exit").expect(200).text(), "said");
+    });
+    eventually("the script was started again", || {
+        (boots(&server) == 3).then_some(())
+    });
+}
+
+#[test]
+fn exceptions_and_fatal_errors_are_a_500_a_log_line_and_a_new_start() {
+    let server = workers("num = 2").ini("memory_limit", "64M").start();
+    for (count, (fault, said)) in [
+        ("throw", "on purpose"),
+        ("fatal", "undefined_function()"),
+        ("memory", "Allowed memory size"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        others_notice_nothing(&server, || {
+            ask(&server, fault).expect(500);
+        });
+        let record = server.log().wait_text(said);
+        assert!(record.to_string().contains("worker.php"), "{record}");
+        eventually("the script was started again", || {
+            (boots(&server) == 3 + count).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_request_beyond_its_deadline_is_a_504_whatever_it_is_in() {
+    let server = workers("num = 2\ndeadline = \"500ms\"").start();
+    for fault in ["loop", "sleep", "read"] {
+        others_notice_nothing(&server, || {
+            ask(&server, fault).expect(504);
+        });
+    }
+}
+
+#[test]
+fn a_worker_that_never_boots_is_a_503_that_says_when_to_come_back() {
+    let server = Setup::serving("workers")
+        .worker(
+            "never_ready.php",
+            "num = 1\nintensity = 2\nmax_consecutive_failures = 2",
+        )
+        .start();
+    let refused = eventually("the pool is down", || {
+        let response = server.get("/never_ready.php");
+        (response.status == 503).then_some(response)
+    });
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds >= 1);
+    server.log().wait_text("can not boot");
+    assert_eq!(server.get("/plain.php").status, 200, "the site lives on");
+}
+
+/// All nodes of the tree that is answered by `/tree`.
+fn nodes(tree: &Value) -> Vec<&Value> {
+    let children = tree["children"].as_array().into_iter().flatten();
+    let mut all = vec![tree];
+    all.extend(children.flat_map(nodes));
+    all
+}
+
+fn tree(server: &Server) -> Value {
+    server.admin(&Request::get("/tree")).expect(200).json()
+}
+
+#[test]
+fn the_tree_shows_each_worker_and_how_it_ended_last() {
+    let server = one();
+    ask(&server, "throw").expect(500);
+    let exited = eventually("the worker's last exit is in the tree", || {
+        let tree = tree(&server);
+        let nodes = nodes(&tree).into_iter();
+        let mut workers = nodes.filter(|node| node["kind"] == "http_worker");
+        workers
+            .find(|worker| worker["last_exit"].to_string().contains("on purpose"))
+            .cloned()
+    });
+    let id = exited["id"].as_str().unwrap();
+    let node = server
+        .admin(&Request::get(&format!("/nodes/{id}")))
+        .expect(200);
+    assert_eq!(node.json()["id"], id);
+    let text = server.admin(&Request::get("/tree?format=text")).expect(200);
+    assert!(text.text().contains("root"), "{}", text.text());
+    server.admin(&Request::get("/nodes/none-such")).expect(404);
+}
+
+#[test]
+fn a_running_script_shows_its_stack_and_can_be_killed() {
+    let server = one();
+    let mut client = server.connect();
+    client.send(&Request::get("/worker.php?do=loop"));
+    let id = eventually("the request is in the tree", || {
+        let tree = tree(&server);
+        let nodes = nodes(&tree).into_iter();
+        let mut workers = nodes.filter(|node| node["kind"] == "http_worker");
+        let busy = workers.find(|worker| worker["current"].is_object())?;
+        Some(busy["id"].as_str()?.to_owned())
+    });
+    let backtrace = server.admin(&Request::get(&format!("/nodes/{id}/backtrace")));
+    let backtrace = backtrace.expect(200);
+    assert!(
+        backtrace.text().contains("worker.php"),
+        "{}",
+        backtrace.text()
+    );
+    let killed = server.admin(&Request::new("POST", &format!("/nodes/{id}/kill")));
+    assert!((200..300).contains(&killed.status), "{}", killed.status);
+    assert!(client.response().status >= 500);
+    assert_eq!(ask(&server, "hello").expect(200).text(), "hello");
+}
+
+#[test]
+fn a_rolling_restart_loses_no_request_and_boots_every_worker_anew() {
+    let server = workers("num = 2").start();
+    ask(&server, "hello").expect(200);
+    eventually("both are up", || (boots(&server) == 2).then_some(()));
+    others_notice_nothing(&server, || {
+        let restarted = server.admin(&Request::new("POST", "/frankenphp/workers/restart"));
+        restarted.expect(200);
+        eventually("both were started again", || {
+            (boots(&server) == 4).then_some(())
+        });
+    });
+    let ends = server.folder().read("ends");
+    assert_eq!(ends, "the loop ended\nthe loop ended\n");
+}
+
+#[test]
+fn the_admin_endpoint_answers_while_every_thread_is_stuck() {
+    let server = workers("num = 1\ngrace = \"200ms\"")
+        .php("threads = 1")
+        .start();
+    let mut stuck = server.connect();
+    stuck.send(&Request::get("/worker.php?do=wait"));
+    eventually("the worker is busy", || {
+        (!server.folder().read("waiting").is_empty()).then_some(())
+    });
+    for target in ["/healthz", "/tree", "/metrics", "/frankenphp/threads"] {
+        server.admin(&Request::get(target)).expect(200);
+    }
+    let metrics = server.admin(&Request::get("/metrics"));
+    assert!(
+        metrics.text().contains("frankenphp_busy_workers"),
+        "{}",
+        metrics.text()
+    );
+    server.folder().write("go", "");
+    assert_eq!(stuck.response().expect(200).text(), "waited");
+}
+
+#[test]
+fn hundreds_of_mixed_requests_of_many_clients_are_each_answered_right() {
+    let server = workers("num = 2").start();
+    let address = server.address().clone();
+    thread::scope(|scope| {
+        for client in 0..4 {
+            let address = address.clone();
+            scope.spawn(move || {
+                for turn in 0..60 {
+                    let (what, status) = match (client + turn) % 6 {
+                        0 => ("throw", 500),
+                        1 => ("exit", 200),
+                        _ => ("hello", 200),
+                    };
+                    let request = Request::get(&format!("/worker.php?do={what}"));
+                    let response = Client::connect(&address).request(&request).expect(status);
+                    match what {
+                        "exit" => assert_eq!(response.text(), "said"),
+                        "hello" => assert_eq!(response.text(), "hello"),
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,2 @@
+<?php
+echo str_repeat('a page that shrinks well. ', 1000);

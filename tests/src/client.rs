@@ -101,7 +101,7 @@ impl Client {
     #[track_caller]
     pub fn send(&mut self, request: &Request) {
         self.due.push_back(request.method == "HEAD");
-        self.write(&request.to_bytes(&self.host));
+        self.write(request.to_bytes(&self.host));
     }
 
     /// Writes bytes as they are.

@@ -81,6 +81,9 @@ fn holds(record: &Record, text: &str) -> bool {
         Value::String(value) => value.contains(text),
         Value::Object(fields) => fields.values().any(|value| holds(value, text)),
         Value::Array(items) => items.iter().any(|value| holds(value, text)),
-        other => other.to_string() == text,
+        other => {
+            let written = other.to_string();
+            written == text
+        }
     }
 }

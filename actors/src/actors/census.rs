@@ -1,4 +1,4 @@
-//! Counts what must be gone at the end: actors and PHP threads.
+//! Counts what must be gone at the end, actors and PHP threads, and what waits for the actors meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +9,7 @@ struct Counts {
     threads: AtomicUsize,
     lost: AtomicUsize,
     lost_ever: AtomicUsize,
+    unread: AtomicUsize,
 }
 
 /// The counts of one tree; clones are handles to the same ones.
@@ -36,6 +37,16 @@ impl Census {
         self.0.lost_ever.load(Ordering::SeqCst)
     }
 
+    /// Reports of PHP threads that their workers have not read yet: more than a few at a time mean that the
+    /// actors don't keep up.
+    pub fn unread_reports(&self) -> usize {
+        self.0.unread.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn report(&self) -> Counted {
+        self.count(|counts| &counts.unread)
+    }
+
     pub(crate) fn actor(&self) -> Counted {
         self.count(|counts| &counts.actors)
     }
@@ -59,6 +70,7 @@ impl Census {
 }
 
 /// Counts for as long as it lives.
+#[must_use]
 pub(crate) struct Counted {
     counts: Arc<Counts>,
     which: fn(&Counts) -> &AtomicUsize,

@@ -11,7 +11,7 @@ use actix::{Message, Recipient};
 use tokio::sync::mpsc::UnboundedReceiver;
 use troupe_sapi::{Heed, KillReason, ScriptEnd, ScriptExit, Wait};
 
-use super::census::Counted;
+use super::census::{Census, Counted};
 use super::spec::PoolSpec;
 use crate::supervision::{Cause, Detail, Exit, Strategy, Verdict};
 
@@ -28,8 +28,7 @@ pub enum ThreadOrder {
 }
 
 /// From the thread to its worker.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub enum Report {
     /// The script (or, in classic mode, the thread) is ready.
     Ready,
@@ -41,6 +40,32 @@ pub enum Report {
     OpcacheReset,
     /// The thread's PHP context is gone. In classic mode with the limit that was reached, if that is why.
     Gone(Option<Detail>),
+}
+
+/// A report on its way; counted until it is read, or dropped with the mailbox of a worker that is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Letter {
+    pub report: Report,
+    _unread: Counted,
+}
+
+/// The thread's way to report.
+pub struct Reports {
+    recipient: Recipient<Letter>,
+    census: Census,
+}
+
+impl Reports {
+    pub fn new(recipient: Recipient<Letter>, census: Census) -> Self {
+        Self { recipient, census }
+    }
+
+    /// Reports to a worker that need not be there any more.
+    fn send(&self, report: Report) {
+        let _unread = self.census.report();
+        self.recipient.do_send(Letter { report, _unread });
+    }
 }
 
 /// Shared by a thread and its worker: the worker leaves the count of a thread that it gave up here, and the
@@ -71,7 +96,7 @@ pub struct Course {
 pub struct Reins {
     spec: Arc<PoolSpec>,
     orders: UnboundedReceiver<ThreadOrder>,
-    reports: Recipient<Report>,
+    reports: Reports,
     /// A script runs or is about to.
     run_ordered: bool,
     leave_ordered: bool,
@@ -86,7 +111,7 @@ impl Reins {
     pub fn new(
         spec: Arc<PoolSpec>,
         orders: UnboundedReceiver<ThreadOrder>,
-        reports: Recipient<Report>,
+        reports: Reports,
         ticket: Ticket,
         counted: Counted,
     ) -> Self {
@@ -152,7 +177,7 @@ impl Reins {
                     served: 0,
                     detail,
                 };
-                self.reports.do_send(Report::Ended(exit));
+                self.reports.send(Report::Ended(exit));
             }
             if self.run_ordered {
                 Poll::Ready(true)
@@ -165,11 +190,11 @@ impl Reins {
     }
 
     pub fn ready(&self) {
-        self.reports.do_send(Report::Ready);
+        self.reports.send(Report::Ready);
     }
 
     pub fn opcache_was_reset(&self) {
-        self.reports.do_send(Report::OpcacheReset);
+        self.reports.send(Report::OpcacheReset);
     }
 
     /// The thread ends because of a limit of its own.
@@ -195,10 +220,10 @@ impl Reins {
         let verdict = self.spec.worker.verdict(&exit, uptime);
         let alone = self.spec.policy.strategy == Strategy::OneForOne;
         if verdict == Verdict::AtOnce && alone && exit.was_ready && !asked {
-            self.reports.do_send(Report::Relaunched(exit));
+            self.reports.send(Report::Relaunched(exit));
         } else {
             self.run_ordered = false;
-            self.reports.do_send(Report::Ended(exit));
+            self.reports.send(Report::Ended(exit));
         }
         ended
     }
@@ -214,7 +239,7 @@ pub struct Ended {
 
 impl Drop for Reins {
     fn drop(&mut self) {
-        self.reports.do_send(Report::Gone(self.farewell.take()));
+        self.reports.send(Report::Gone(self.farewell.take()));
         if self.ticket.take().is_some() {
             tracing::info!("a PHP thread that had been written off has ended after all");
         }

@@ -24,7 +24,7 @@ use super::boards::Posted;
 use super::door::{Door, Post};
 use super::driver::HttpDriver;
 use super::kin::{Birth, House, Order, Said, Words};
-use super::reins::{Reins, Report, ThreadOrder, Ticket};
+use super::reins::{Letter, Reins, Report, Reports, ThreadOrder, Ticket};
 use super::spec::Work;
 use super::steer::{Action, Steer, SteerError};
 use super::thread::{Control, Spawned};
@@ -114,7 +114,7 @@ impl Worker {
         let (orders, inbox) = unbounded_channel();
         let ticket = Ticket::default();
         let counted = self.house.census.thread();
-        let reports = ctx.address().recipient();
+        let reports = Reports::new(ctx.address().recipient(), self.house.census.clone());
         let reins = Reins::new(
             self.post.spec.clone(),
             inbox,
@@ -289,11 +289,11 @@ impl Handler<Order> for Worker {
     }
 }
 
-impl Handler<Report> for Worker {
+impl Handler<Letter> for Worker {
     type Result = ();
 
-    fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
-        match report {
+    fn handle(&mut self, letter: Letter, ctx: &mut Context<Self>) {
+        match letter.report {
             Report::Ready => {
                 self.ready = true;
                 self.words.say(Said::Ready);

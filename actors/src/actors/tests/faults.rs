@@ -131,7 +131,7 @@ async fn a_thread_that_cannot_be_ended_is_written_off_and_replaced() {
             uri => Ok(uri.to_owned()),
         })
     });
-    let show = Show::new(&stage, pool(1));
+    let show = Show::new(&stage, impatient(1));
     let stuck = show.submit("/stuck");
     show.until(&worker(1), "busy", |node| node.current.is_some())
         .await;
@@ -217,5 +217,41 @@ async fn a_script_that_returns_without_serving_is_slowed_down_and_the_pool_stays
     );
     assert!(show.api().is_open());
     assert_eq!(show.node(&api()).unwrap().failures.unwrap().in_window, 0);
+    show.close().await;
+}
+
+#[tokio::test]
+async fn actors_that_do_not_keep_up_are_noticed_and_requests_are_served_all_the_same() {
+    let stage = Stage::playing(|scene| {
+        scene.serve(|_, uri| match uri {
+            "/bad" => Err(fatal("boom")),
+            uri => Ok(uri.to_owned()),
+        })
+    });
+    let show = Show::new(&stage, pool(1));
+    for id in [worker(1), NodeId::classic().worker(1)] {
+        show.state(&id, State::Ready).await;
+    }
+    stage.spawning.set(false);
+    let handle = show.handle.clone();
+    let restart = tokio::spawn(async move { handle.restart(NodeId::classic()).await });
+    show.state(&NodeId::classic().worker(1), State::Starting)
+        .await;
+    // From here on the supervision thread is held up.
+    assert_eq!(show.get("/bad").await.0, 500);
+    assert_eq!(
+        show.get("/good").await,
+        (200, "/good".into()),
+        "the restart needed no actor"
+    );
+    assert_eq!(
+        show.handle.census().unread_reports(),
+        2,
+        "it has begun again, and was ready"
+    );
+    stage.spawning.set(true);
+    restart.await.unwrap().unwrap();
+    show.until(&worker(1), "caught up", |node| node.generation == 2)
+        .await;
     show.close().await;
 }

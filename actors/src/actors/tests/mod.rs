@@ -45,8 +45,16 @@ fn quick() -> ChildSpec {
 fn pool(threads: u32) -> PoolSpec {
     PoolSpec {
         worker: quick(),
-        write_off_after: Duration::from_millis(50),
+        write_off_after: Duration::from_secs(60),
         ..PoolSpec::new("api", script(), threads)
+    }
+}
+
+/// A pool that soon gives threads up.
+fn impatient(threads: u32) -> PoolSpec {
+    PoolSpec {
+        write_off_after: Duration::from_millis(50),
+        ..pool(threads)
     }
 }
 
@@ -129,6 +137,7 @@ impl Show {
             (self.handle.census().threads() == 0).then_some(())
         })
         .await;
+        assert_eq!(self.handle.census().unread_reports(), 0);
     }
 }
 

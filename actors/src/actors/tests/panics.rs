@@ -59,16 +59,16 @@ async fn a_worker_that_panics_is_an_exit_and_its_pool_starts_another() {
 #[tokio::test]
 async fn a_pool_that_panics_takes_its_workers_along_and_comes_back_with_new_ones() {
     let stage = echo_or_hang();
+    // The first look at a thread that was added is the pool's own, and its last.
+    stage.panic_after_threads.store(2, Ordering::SeqCst);
+    stage.panic_in_look.store(1, Ordering::SeqCst);
     let show = Show::new(&stage, looking(pool(1)));
+    show.state(&NodeId::classic().worker(1), State::Ready).await;
     show.state(&worker(1), State::Ready).await;
     let hanging = show.submit("/hang");
     show.until(&worker(1), "busy", |node| node.current.is_some())
         .await;
     let other = show.submit("/other");
-    show.state(&worker(2), State::Ready).await;
-    assert_eq!(response(other).await.unwrap().0, 200);
-    stage.panic_in_look.store(1, Ordering::SeqCst);
-    // The pool's next look at its idle thread is its last.
     assert_eq!(
         response(hanging).await.unwrap().0,
         500,
@@ -81,6 +81,7 @@ async fn a_pool_that_panics_takes_its_workers_along_and_comes_back_with_new_ones
         node.last_exit.unwrap().detail.to_string(),
         "panicked: as the test wants it: a panic in look"
     );
+    assert_eq!(response(other).await.unwrap().0, 200);
     assert_eq!(show.get("/again").await, (200, "/again".into()));
     show.close().await;
 }

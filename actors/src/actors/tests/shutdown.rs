@@ -98,7 +98,7 @@ async fn a_thread_that_cannot_be_ended_does_not_hold_the_end_up_and_is_told() {
             Ok(String::new())
         })
     });
-    let show = Show::new(&stage, pool(1));
+    let show = Show::new(&stage, impatient(1));
     let _stuck = show.submit("/stuck");
     let waiting = show.submit("/waits");
     show.until(&worker(1), "busy", |node| node.current.is_some())

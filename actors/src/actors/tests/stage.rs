@@ -112,12 +112,16 @@ pub struct Stage {
     classic: Box<Classic>,
     runs: AtomicUsize,
     pub spawned: AtomicUsize,
+    /// Closed, it holds up the actor that spawns, and all others with it.
+    pub spawning: Gate,
     /// So many of the next spawns fail.
     pub refuse: AtomicUsize,
     /// So many of the next spawns panic, in the worker that asks for them.
     pub panic_in_spawn: AtomicUsize,
     /// So many of the next looks at a thread panic when an actor takes them.
     pub panic_in_look: Arc<AtomicUsize>,
+    /// Only looks at threads that were spawned after so many others do.
+    pub panic_after_threads: AtomicUsize,
     controls: Mutex<Vec<Arc<StageControl>>>,
 }
 
@@ -145,9 +149,11 @@ impl Stage {
             classic,
             runs: AtomicUsize::new(0),
             spawned: AtomicUsize::new(0),
+            spawning: Gate::new(true),
             refuse: AtomicUsize::new(0),
             panic_in_spawn: AtomicUsize::new(0),
             panic_in_look: Arc::default(),
+            panic_after_threads: AtomicUsize::new(0),
             controls: Mutex::default(),
         })
     }
@@ -252,6 +258,7 @@ pub struct Theatre(pub Arc<Stage>);
 impl Spawn for Theatre {
     fn spawn(&self, name: &str, driver: Box<dyn Driver>) -> Result<Spawned, String> {
         let stage = self.0.clone();
+        stage.spawning.pass();
         if take_one(&stage.refuse) {
             return Err("no more threads".into());
         }
@@ -259,8 +266,13 @@ impl Spawn for Theatre {
             !take_one(&stage.panic_in_spawn),
             "as the test wants it: a panic in spawn"
         );
-        stage.spawned.fetch_add(1, Ordering::SeqCst);
-        let control = Arc::new(StageControl::new(stage.panic_in_look.clone()));
+        let before = stage.spawned.fetch_add(1, Ordering::SeqCst);
+        let panics = if before >= stage.panic_after_threads.load(Ordering::SeqCst) {
+            stage.panic_in_look.clone()
+        } else {
+            Arc::default()
+        };
+        let control = Arc::new(StageControl::new(panics));
         stage.controls.lock().unwrap().push(control.clone());
         let inner = control.clone();
         let body = move || stage.live(driver, &inner);

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::cli::AdminAddress;
-use crate::config::value::{Kind, Listen};
+use crate::config::Listen;
+use crate::config::value::Kind;
 
 /// Between two looks of `troupe tree --watch`.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

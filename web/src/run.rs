@@ -17,7 +17,7 @@ use crate::admin::{self, Admin, Offer};
 use crate::app;
 use crate::assembly;
 use crate::config::Config;
-use crate::config::value::Listen;
+use crate::config::Listen;
 use crate::logging::Logs;
 use crate::server::{self, BindError, Certificates, Listener, Running, Settings, TlsError};
 use crate::watch::{Watch, WatchError};

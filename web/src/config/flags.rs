@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Origin, Origins};
+use super::listen::Listen;
 use super::model::*;
-use super::value::{Kind, Listen};
+use super::value::Kind;
 
 /// See `troupe php-server --help`.
 #[derive(Debug, Default, Clone, clap::Args)]

@@ -15,6 +15,7 @@
 
 mod diagnostic;
 mod flags;
+mod listen;
 mod model;
 mod read;
 mod section;
@@ -27,6 +28,7 @@ use toml::de::DeTable;
 
 pub use self::diagnostic::Invalid;
 pub use self::flags::ServerFlags;
+pub use self::listen::Listen;
 pub use self::model::*;
 pub use self::section::Environment;
 

@@ -6,7 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::value::{Listen, Size, Table, words};
+use super::listen::Listen;
+use super::value::{Size, Table, words};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]

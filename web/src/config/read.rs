@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use super::listen::Listen;
 use super::model::*;
 use super::section::Section;
-use super::value::{Kind, Listen, Mistake, Size};
+use super::value::{Kind, Mistake, Size};
 
 /// Reads the whole document. Relative paths are taken from `base`, the folder of the file.
 pub fn config(mut document: Section<'_>, base: &Path) -> Config {
@@ -100,7 +101,7 @@ impl Kind for AccessLog {
         value: &toml::Spanned<toml::de::DeValue<'_>>,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<Self> {
-        super::value::read_word(value, mistakes)
+        super::value::read_string(value, mistakes)
     }
 
     fn from_text(text: &str) -> Result<Self, String> {

@@ -6,8 +6,9 @@ use std::path::Path;
 use tracing_subscriber::EnvFilter;
 
 use super::diagnostic::{Diagnostic, Origins};
+use super::listen::Listen;
 use super::model::*;
-use super::value::{Listen, Size};
+use super::value::Size;
 use crate::route::{HostPattern, TryFile};
 use crate::watch::glob;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::value::Listen;
+use crate::config::Listen;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::AsyncWriteExt;
 
-use crate::config::value::Listen;
+use crate::config::Listen;
 
 const PATIENCE: Duration = Duration::from_millis(300);
 

@@ -434,7 +434,7 @@ fn a_script_that_can_not_be_read_is_refused_and_the_log_names_it() {
     symlink("/etc/passwd", root.join("outside.php")).unwrap();
     std::fs::create_dir(root.join("folder.php")).unwrap();
     let closed = root.join("closed.php");
-    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o0)).unwrap();
     let server = setup.start();
     harms_nobody(&server, || {
         // Nothing is closed to root.

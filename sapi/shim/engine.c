@@ -1,6 +1,7 @@
 /* Starts and stops PHP in this process: the SAPI's description, ini settings, versions. */
 #include "shim.h"
 
+#include <build-defs.h>
 #include <signal.h>
 
 ZEND_TSRMLS_CACHE_DEFINE()
@@ -124,6 +125,8 @@ const char *troupe_engine_start(const troupe_engine_config *config, const troupe
     ZEND_TSRMLS_CACHE_UPDATE();
 
     sapi_startup(&troupe_sapi_module);
+    /* PHP_BINARY: scripts start it as `php`. */
+    troupe_sapi_module.executable_location = PHP_BINDIR "/php";
     troupe_sapi_module.php_ini_path_override = config->php_ini ? strdup(config->php_ini) : NULL;
     /* OPcache would kill the process that keeps it from a restart: this one. */
     if (asprintf(&ini_entries, "%sopcache.force_restart_timeout=0\n", config->ini_entries) < 0) {

@@ -267,14 +267,38 @@ impl NativeConfig {
 }
 
 /// A value as PHP's ini parser reads it back unchanged: words and numbers bare, so that `On` and `128M` keep
-/// their meaning, everything else in quotes.
+/// their meaning, everything else in quotes. What brings its own quotes, as in php.ini, and what is to be
+/// calculated (`E_ALL & ~E_NOTICE`) stay as they are.
 fn quoted(value: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
-    if value.chars().all(bare) {
+    if value.chars().all(bare) || is_in_quotes(value) || is_calculated(value) {
         value.to_owned()
     } else {
         format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
     }
+}
+
+fn is_in_quotes(value: &str) -> bool {
+    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').is_some_and(|inner| !inner.contains('"'))
+        || inner('\'').is_some_and(|inner| !inner.contains('\''))
+}
+
+/// Constants and numbers with operators between them.
+fn is_calculated(value: &str) -> bool {
+    const OPERATORS: &str = "|&^~!() ";
+    let is_operand = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit())
+            && word
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    value.contains(['|', '&', '^', '~', '!'])
+        && value
+            .split(|c| OPERATORS.contains(c))
+            .filter(|word| !word.is_empty())
+            .all(is_operand)
+        && value.contains(|c: char| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -285,8 +309,24 @@ mod tests {
     fn ini_values_are_quoted_when_the_parser_would_misread_them() {
         assert_eq!(quoted("128M"), "128M");
         assert_eq!(quoted("On"), "On");
-        assert_eq!(quoted("E_ALL & ~E_NOTICE"), "\"E_ALL & ~E_NOTICE\"");
+        assert_eq!(quoted("a=href,form="), "\"a=href,form=\"");
+        assert_eq!(quoted("Hello & bye"), "\"Hello & bye\"");
+        assert_eq!(quoted("&"), "\"&\"");
         assert_eq!(quoted("say \"hi\""), "\"say \\\"hi\\\"\"");
+    }
+
+    #[test]
+    fn what_is_calculated_or_quoted_already_stays_as_it_is() {
+        for value in [
+            "E_ALL & ~E_NOTICE",
+            "E_ALL&~(E_NOTICE|8)",
+            "\"/tmp\"",
+            "'a b'",
+            "\"\"",
+        ] {
+            assert_eq!(quoted(value), value);
+        }
+        assert_eq!(quoted("\"a\" \"b\""), "\"\\\"a\\\" \\\"b\\\"\"");
     }
 
     #[test]

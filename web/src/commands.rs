@@ -77,7 +77,7 @@ fn serve(config: &Config) -> Result<ExitCode, Box<dyn Error>> {
 /// Becomes the `php` that was built together with the embedded one: the same version, extensions and
 /// settings, and every option of `php` itself.
 fn php_cli(args: Vec<OsString>) -> Box<dyn Error> {
-    let error = Process::new(PHP_BINARY).arg0("php").args(args).exec();
+    let error = Process::new(PHP_BINARY).args(args).exec();
     let is_there = Path::new(PHP_BINARY).exists();
     match is_there {
         true => format!("cannot run {PHP_BINARY}: {error}").into(),

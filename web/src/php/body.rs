@@ -65,6 +65,10 @@ pub struct Pump(Option<Pin<Box<Moving>>>);
 type Moving = dyn Future<Output = Result<(), BodyProblem>>;
 
 impl Pump {
+    pub fn new(moving: impl Future<Output = Result<(), BodyProblem>> + 'static) -> Self {
+        Self(Some(Box::pin(moving)))
+    }
+
     /// For a body that is there already.
     pub fn idle() -> Self {
         Self(None)
@@ -168,7 +172,7 @@ fn stream_after(
     Body {
         body: RequestBody::Stream(reader),
         length: announced,
-        pump: Pump(Some(Box::pin(pump(first, payload, writer, limits)))),
+        pump: Pump::new(pump(first, payload, writer, limits)),
     }
 }
 

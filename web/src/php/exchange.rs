@@ -46,13 +46,11 @@ impl Exchange {
     }
 
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let body = self.pump.poll(cx);
         let Some(reader) = &mut self.reader else {
             return Poll::Ready(Step::NoThread);
         };
         let bell = Bell::of(&self.hub, cx, self.bell.take());
         let bell = self.bell.insert(bell);
-        // An answer that is there says more than a body that is not.
         if let Poll::Ready(part) = reader.poll_part(&mut Context::from_waker(bell.waker())) {
             self.patience = None;
             return Poll::Ready(match part {
@@ -61,7 +59,9 @@ impl Exchange {
                 Err(outcome) => Step::End(outcome),
             });
         }
-        if let Err(problem) = body {
+        // After the response, not before: what PHP says about a body that ended too early is not the answer,
+        // and it can say so before this function returns.
+        if let Err(problem) = self.pump.poll(cx) {
             return Poll::Ready(Step::BadBody(problem));
         }
         let is_over = |patience: &mut Pin<Box<Sleep>>| patience.as_mut().poll(cx).is_ready();
@@ -123,6 +123,24 @@ mod tests {
         drop(writer);
         let end = step(&mut dropped).await;
         assert!(matches!(end, Step::End(Outcome::Aborted)));
+    }
+
+    #[actix_web::test]
+    async fn what_php_says_about_a_body_that_ended_too_early_is_not_the_answer() {
+        let (mut writer, reader) = response_port();
+        assert!(writer.begin());
+        // PHP answers in the very moment in which the body's end is dropped.
+        let pump = Pump::new(async move {
+            writer.set_head(Head {
+                status: 500,
+                headers: Vec::new(),
+            });
+            writer.finish();
+            Err(BodyProblem::TooSlow)
+        });
+        let mut exchange = Exchange::new(pump, reader, None, Hub::start());
+        let end = step(&mut exchange).await;
+        assert!(matches!(end, Step::BadBody(BodyProblem::TooSlow)));
     }
 
     #[actix_web::test]

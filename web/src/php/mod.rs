@@ -200,7 +200,9 @@ fn exchange(job: &Job<'_>, body: Body) -> (Request, Exchange) {
         body: body.body,
         response,
         deadline: job.pool.deadline,
-        body_idle_timeout: Some(job.limits.body.idle),
+        // The pump keeps this limit and knows best who was late. The script's own wait is for a connection
+        // that no longer gets to move anything.
+        body_idle_timeout: Some(2 * job.limits.body.idle),
         write_idle_timeout: Some(job.limits.write_idle),
     };
     (

@@ -6,11 +6,6 @@
  * thread: a use and a restart exclude each other. Restarts are OPcache's own, when its memory is full; until the
  * last script that uses the memory has ended, new ones are compiled without it.
  *
- * A thread uses the memory for the whole of a run: OPcache itself begins later, after it has looked a script up,
- * and ends sooner. It asks for a restart while it sets a run up; when the answer is that others use the memory,
- * this run does without, and stops being a user once it is set up: before that another thread's restart could
- * make OPcache change its mind.
- *
  * opcache_reset() does not wait for that moment, which long-running workers may never let come. It invalidates
  * every cached script, and the host starts its worker scripts again one after another.
  *
@@ -28,7 +23,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t restart_over = PTHREAD_COND_INITIALIZER;
 static size_t users;    /* threads whose script uses the shared memory */
 static bool restarting; /* a thread was told "nobody", and has not yet said that its restart is over */
-static _Thread_local bool uses, restarts, does_without;
+static _Thread_local bool uses, restarts;
 
 static bool covers(const struct flock *lock, off_t byte)
 {
@@ -39,7 +34,7 @@ static bool covers(const struct flock *lock, off_t byte)
 static void begin_use(void)
 {
     pthread_mutex_lock(&mutex);
-    while (restarting) {
+    while (restarting && !restarts) {
         pthread_cond_wait(&restart_over, &mutex);
     }
     users += !uses;
@@ -62,7 +57,6 @@ static bool begin_restart(void)
     if (users == uses && !restarting) {
         restarting = restarts = true;
     }
-    does_without = !restarts;
     pthread_mutex_unlock(&mutex);
     return restarts;
 }
@@ -93,7 +87,9 @@ static bool answer(int command, struct flock *lock)
         end_restart();
     }
     if (command == F_SETLK && covers(lock, 1)) {
-        if (lock->l_type != F_UNLCK && !uses) {
+        if (lock->l_type == F_UNLCK) {
+            end_use();
+        } else {
             begin_use();
         }
         return lock->l_len == 1;
@@ -194,29 +190,6 @@ static ZEND_FUNCTION(opcache_reset)
 void troupe_opcache_install(void)
 {
     troupe_replace("opcache_reset", ZEND_FN(opcache_reset));
-}
-
-/* Around a run: before its request starts, when it has started, and after it has shut down. */
-void troupe_opcache_enter(void)
-{
-    if (lock_file >= 0) {
-        does_without = false;
-        begin_use();
-    }
-}
-
-void troupe_opcache_entered(void)
-{
-    if (does_without) {
-        end_use();
-    }
-}
-
-void troupe_opcache_leave(void)
-{
-    if (lock_file >= 0) {
-        end_use();
-    }
 }
 
 /* Later than that: when OPcache has its shared memory. */

@@ -39,7 +39,6 @@ bool troupe_run_request(troupe_thread *self)
 
     troupe_request_bind(&self->run->request);
     if (php_request_startup() == SUCCESS && !self->body_cut) {
-        troupe_opcache_entered();
         begun = true;
         troupe_execute(self->run->request.script);
     }

@@ -107,9 +107,6 @@ void troupe_select_install(void);
 /* opcache.c */
 void troupe_opcache_install(void);
 void troupe_opcache_started(void);
-void troupe_opcache_enter(void);
-void troupe_opcache_entered(void);
-void troupe_opcache_leave(void);
 
 /* signals.c */
 void troupe_signals_install(void);

@@ -103,9 +103,7 @@ void troupe_thread_main(void *rust)
 
         self.run = &run;
         self.ready = self.body_cut = self.left_by_exit = false;
-        troupe_opcache_enter();
         begun = run.kind == TROUPE_RUN_REQUEST ? troupe_run_request(&self) : troupe_run_script(&self);
-        troupe_opcache_leave();
         troupe_fork_end();
         report_end(&self, begun);
         self.run = NULL;

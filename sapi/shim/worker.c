@@ -422,7 +422,6 @@ bool troupe_run_script(troupe_thread *self)
     SG(request_info).argv = background ? argv : NULL;
     SG(post_read) = 1;
     if (php_request_startup() == SUCCESS) {
-        troupe_opcache_entered();
         begun = true;
         if (background) {
             zend_string *name = zend_string_init(ZEND_STRL("max_execution_time"), 0);

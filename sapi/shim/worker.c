@@ -18,7 +18,12 @@
 #define SESSION_HANDLERS (sizeof(PS(mod_user_names)) / sizeof(zval))
 #define SESSION_HANDLER(i) (((zval *)&PS(mod_user_names))[i])
 
-/* What the script had set up when it first waited for a request; every request starts from it. */
+/* What the script had set up when it first waited for a request; every request starts from it.
+ *
+ * Not so the settings and the handlers of sessions: frameworks set them when they first make their session
+ * storage, during some request, and keep that object. Were they reset, every later session would be stored by
+ * PHP's own handler, and its cookie would lack the flags that the application has asked for.
+ */
 struct troupe_kept {
     HashTable ini; /* name => value of every setting the script had changed */
     zval error_handler;
@@ -27,8 +32,6 @@ struct troupe_kept {
     zval exception_handler;
     int exception_handlers;
     HashTable *shutdown_functions;
-    zval session_handlers[SESSION_HANDLERS];
-    const ps_module *session_module;
     zval timezone;
     char directory[MAXPATHLEN];
 };
@@ -82,10 +85,6 @@ static void keep(troupe_thread *self)
     kept->exception_handlers = zend_stack_count(&EG(user_exception_handlers));
     kept->shutdown_functions = BG(user_shutdown_function_names);
     BG(user_shutdown_function_names) = NULL;
-    for (size_t i = 0; i < SESSION_HANDLERS; i++) {
-        ZVAL_COPY(&kept->session_handlers[i], &SESSION_HANDLER(i));
-    }
-    kept->session_module = PS(mod);
     timezone_get(&kept->timezone);
     if (!VCWD_GETCWD(kept->directory, sizeof(kept->directory))) {
         kept->directory[0] = '\0';
@@ -106,6 +105,9 @@ static void restore_ini(struct troupe_kept *kept)
     changed = safe_emalloc(zend_hash_num_elements(EG(modified_ini_directives)) + 1, sizeof(*changed), 0);
     ZEND_HASH_FOREACH_STR_KEY_PTR(EG(modified_ini_directives), name, entry) {
         zval *value = zend_hash_find(&kept->ini, name);
+        if (zend_string_starts_with_literal(name, "session.")) {
+            continue;
+        }
         if (!value || !entry->value || !zend_string_equals(Z_STR_P(value), entry->value)) {
             changed[count++] = zend_string_copy(name);
         }
@@ -187,11 +189,6 @@ static void restore(struct troupe_kept *kept)
     }
     restore_handler(&EG(user_exception_handler), &kept->exception_handler, &EG(user_exception_handlers),
                     kept->exception_handlers);
-    for (size_t i = 0; i < SESSION_HANDLERS; i++) {
-        zval_ptr_dtor(&SESSION_HANDLER(i));
-        ZVAL_COPY(&SESSION_HANDLER(i), &kept->session_handlers[i]);
-    }
-    PS(mod) = kept->session_module;
     restore_timezone(kept);
     restore_locale();
     restore_last_error();
@@ -210,9 +207,6 @@ static void release_kept(troupe_thread *self)
         zend_hash_destroy(&kept->ini);
         zval_ptr_dtor(&kept->error_handler);
         zval_ptr_dtor(&kept->exception_handler);
-        for (size_t i = 0; i < SESSION_HANDLERS; i++) {
-            zval_ptr_dtor(&kept->session_handlers[i]);
-        }
         zval_ptr_dtor(&kept->timezone);
         efree(kept);
     }
@@ -308,11 +302,26 @@ static void end_when_thrown(troupe_thread *self)
     zend_bailout();
 }
 
+/* The module's end of a request lets go of the handlers. */
+static void close_session(void)
+{
+    zval handlers[SESSION_HANDLERS];
+
+    for (size_t i = 0; i < SESSION_HANDLERS; i++) {
+        ZVAL_COPY(&handlers[i], &SESSION_HANDLER(i));
+    }
+    call_module("session", false);
+    for (size_t i = 0; i < SESSION_HANDLERS; i++) {
+        zval_ptr_dtor(&SESSION_HANDLER(i));
+        ZVAL_COPY_VALUE(&SESSION_HANDLER(i), &handlers[i]);
+    }
+}
+
 static void close_output_and_session(troupe_thread *self)
 {
     php_output_end_all();
     end_when_thrown(self);
-    call_module("session", false);
+    close_session();
     bail_again_after_an_inner_bailout();
     call_module("filter", false);
     if (!SG(headers_sent)) {

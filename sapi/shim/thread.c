@@ -76,6 +76,14 @@ static void report_end(troupe_thread *self, bool begun)
     forget_fatal(self);
 }
 
+/* Closes persistent connections and streams while the globals of their extensions are still there, which
+ * ts_free_thread() frees before it gets to this list. */
+static void close_persistent(void)
+{
+    zend_hash_graceful_reverse_destroy(&EG(persistent_list));
+    zend_hash_init(&EG(persistent_list), 0, NULL, NULL, 1);
+}
+
 void troupe_thread_main(void *rust)
 {
     troupe_thread self = {.rust = rust};
@@ -113,5 +121,6 @@ void troupe_thread_main(void *rust)
     troupe_self = NULL;
     troupe_environment_clear();
     troupe_locale_clear();
+    close_persistent();
     ts_free_thread();
 }

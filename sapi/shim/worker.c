@@ -181,7 +181,6 @@ static void restore(struct troupe_kept *kept)
 {
     char directory[MAXPATHLEN];
 
-    restore_ini(kept);
     restore_handler(&EG(user_error_handler), &kept->error_handler, &EG(user_error_handlers), kept->error_handlers);
     EG(user_error_handler_error_reporting) = kept->error_handler_mask;
     while (zend_stack_count(&EG(user_error_handlers_error_reporting)) > kept->error_handlers) {
@@ -189,12 +188,18 @@ static void restore(struct troupe_kept *kept)
     }
     restore_handler(&EG(user_exception_handler), &kept->exception_handler, &EG(user_exception_handlers),
                     kept->exception_handlers);
-    restore_timezone(kept);
     restore_locale();
     restore_last_error();
     if (kept->directory[0] && VCWD_GETCWD(directory, sizeof(directory)) && strcmp(directory, kept->directory) != 0) {
         (void)VCWD_CHDIR(kept->directory);
     }
+}
+
+/* Settings of output and headers can be changed only while nothing has been sent: after open_idle_layers. */
+static void restore_settings(struct troupe_kept *kept)
+{
+    restore_ini(kept);
+    restore_timezone(kept);
     zend_set_memory_limit(PG(memory_limit));
 }
 
@@ -347,9 +352,10 @@ static void close_request(troupe_thread *self)
     SG(post_read) = 1; /* what the script did not read is the server's affair */
     sapi_deactivate();
     restore(self->kept);
-    zend_unset_timeout();
     troupe_request_unbind();
     open_idle_layers();
+    restore_settings(self->kept);
+    zend_unset_timeout(); /* which a restored max_execution_time has set */
 }
 
 static void run_callback(troupe_thread *self, zend_fcall_info *callback, zend_fcall_info_cache *cache)

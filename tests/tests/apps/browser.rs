@@ -130,7 +130,7 @@ impl Browser {
         }
     }
 
-    fn keep_cookies(&mut self, response: &Response) {
+    pub fn keep_cookies(&mut self, response: &Response) {
         for cookie in response.all("set-cookie") {
             let mut attributes = cookie.split(';').map(str::trim);
             let cookie = attributes.next().unwrap_or_default();

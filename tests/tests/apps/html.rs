@@ -21,6 +21,12 @@ impl Form {
         self
     }
 
+    /// Takes the mark out of a checkbox.
+    pub fn without(mut self, name: &str) -> Self {
+        self.fields.retain(|(given, _)| given != name);
+        self
+    }
+
     /// Presses the button of that name.
     #[track_caller]
     pub fn press(mut self, name: &str) -> Self {

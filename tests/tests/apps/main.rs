@@ -10,6 +10,8 @@ mod browser;
 mod crowd;
 mod html;
 mod mariadb;
+mod mediawiki;
 mod package;
+mod symfony;
 mod url;
 mod wordpress;

@@ -106,6 +106,8 @@ sapi_module_struct troupe_sapi_module = {
 
 const char *troupe_engine_start(const troupe_engine_config *config, const troupe_callbacks *callbacks)
 {
+    char *ini_entries; /* the SAPI's own is const from 8.4 on */
+
     troupe_rust = callbacks;
     engine_config = config;
 
@@ -127,9 +129,10 @@ const char *troupe_engine_start(const troupe_engine_config *config, const troupe
     troupe_sapi_module.executable_location = PHP_BINDIR "/php";
     troupe_sapi_module.php_ini_path_override = config->php_ini ? strdup(config->php_ini) : NULL;
     /* OPcache would kill the process that keeps it from a restart: this one. */
-    if (asprintf(&troupe_sapi_module.ini_entries, "%sopcache.force_restart_timeout=0\n", config->ini_entries) < 0) {
+    if (asprintf(&ini_entries, "%sopcache.force_restart_timeout=0\n", config->ini_entries) < 0) {
         return "there is not enough memory for its settings";
     }
+    troupe_sapi_module.ini_entries = ini_entries;
     troupe_sapi_module.ini_defaults = set_ini_defaults;
     if (troupe_sapi_module.startup(&troupe_sapi_module) == FAILURE) {
         return "PHP's module start-up failed; the messages before this one say why";

@@ -10,8 +10,22 @@ use std::env;
 /// What the shim defines in the place of the C library, for PHP and the libraries PHP uses. The dynamic linker
 /// takes it from the executable, which therefore has to export it.
 const INTERPOSED: &[&str] = &[
-    "accept", "connect", "fcntl", "fcntl64", "flock", "pclose", "poll", "read", "recv", "recvfrom", "recvmsg", "setlocale", "sigaction",
-    "usleep", "waitpid",
+    "accept",
+    "connect",
+    "dlopen",
+    "fcntl",
+    "fcntl64",
+    "flock",
+    "pclose",
+    "poll",
+    "read",
+    "recv",
+    "recvfrom",
+    "recvmsg",
+    "setlocale",
+    "sigaction",
+    "usleep",
+    "waitpid",
 ];
 
 fn main() {

@@ -120,6 +120,12 @@ int usleep(useconds_t microseconds)
     return (int)done(REAL(usleep)(microseconds));
 }
 
+/* PHP loads extensions so that they find the C library before the executable: all of this would pass them by. */
+void *dlopen(const char *file, int mode)
+{
+    return REAL(dlopen)(file, mode & ~RTLD_DEEPBIND);
+}
+
 /* Waits for children. PHP's callers wait for ever, so another thread does it for them and they wait for that
  * thread: a child that outlives its script is still reaped. */
 typedef struct reaping {

@@ -50,7 +50,6 @@ impl Included {
 }
 
 #[test]
-#[ignore = "OPcache interned strings are seen corrupt now and then: a known bug, to be fixed"]
 fn a_reset_under_load_fails_no_request_and_shows_what_changed() {
     let included = Included::new("under_load.php");
     let pool = Pool::classic();

@@ -11,7 +11,7 @@ use super::kin::{Order, Said, Word, Words};
 use super::scope::Summon;
 use super::steer::{Action, Reply, Steer, SteerError};
 use crate::supervision::{Cause, ChildId, Detail, Exit, Leave, Phase};
-use crate::tree::NodeId;
+use crate::tree::{NodeId, State};
 
 /// Whom a branch answers to.
 pub enum Above {
@@ -189,8 +189,9 @@ impl Handler<Order> for Branch {
             Order::Start => {
                 self.brood.start();
                 // Its children's readiness is theirs: nobody waits for a site whose script can't boot.
-                if let Above::Parent(words) = &self.above {
-                    words.say(Said::Ready);
+                match &self.above {
+                    Above::Parent(words) => words.say(Said::Ready),
+                    Above::Nobody(_) => self.brood.entry().state(State::Ready),
                 }
             }
             // The children's own graces count; when this branch's is over it is forced.

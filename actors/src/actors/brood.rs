@@ -185,7 +185,7 @@ impl Brood {
             }
             Said::Outdated => Heard::Outdated,
             Said::Relaunched(exit) => {
-                note(&slot.entry, &self.entry, &exit);
+                note(&slot.entry, &self.entry, &exit, true);
                 self.supervisor.relaunched(child, now);
                 Heard::Other
             }
@@ -224,14 +224,15 @@ impl Brood {
     }
 
     fn exited(&mut self, child: ChildId, exit: &Exit, now: Instant) -> Heard {
-        if let Some(slot) = self.slots.get(&child) {
-            note(&slot.entry, &self.entry, exit);
-        }
         let failed = matches!(exit.cause, Cause::Escalated | Cause::Panicked)
             || (!exit.was_ready && exit.cause != Cause::Recycled);
         // Who is asked to leave and has to be forced has not failed to boot.
         let asked = matches!(self.supervisor.phase(child), Some(Phase::Stopping { .. }));
         self.supervisor.exited(child, exit, now, &mut fastrand::f64);
+        if let Some(slot) = self.slots.get(&child) {
+            let restarts = !self.supervisor.rests(child);
+            note(&slot.entry, &self.entry, exit, restarts);
+        }
         if !failed || asked {
             return Heard::Other;
         }
@@ -425,13 +426,17 @@ impl Brood {
 }
 
 /// Takes note of an exit where people will look for it.
-fn note(child: &Entry, parent: &Entry, exit: &Exit) {
+fn note(child: &Entry, parent: &Entry, exit: &Exit, restarts: bool) {
     let node = child.id();
+    let in_background = child.tree().kind(node) == Some(Kind::BackgroundWorker);
     match exit.cause {
         Cause::Recycled => tracing::debug!(%node, exit = %exit.detail, "recycled"),
         Cause::Normal if exit.was_ready => tracing::info!(%node, exit = %exit.detail, "exited"),
         Cause::Normal | Cause::Abnormal if !exit.was_ready => {
             tracing::error!(%node, exit = %exit.detail, "exited before it was ready");
+        }
+        Cause::Abnormal if in_background && restarts => {
+            tracing::warn!(%node, exit = %exit.detail, "background worker exited, restarting");
         }
         _ => tracing::warn!(%node, exit = %exit.detail, served = exit.served, "exited"),
     }

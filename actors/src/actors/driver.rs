@@ -154,7 +154,10 @@ impl Driver for HttpDriver {
     }
 
     fn next_request(&mut self, wait: &Wait) -> Option<Box<Request>> {
-        self.next_job(wait)
+        let job = self.next_job(wait);
+        // Counted when it is taken: the request that ends the script was served too.
+        self.life.served += u64::from(job.is_some());
+        job
     }
 
     fn script_ready(&mut self) {
@@ -164,7 +167,6 @@ impl Driver for HttpDriver {
     }
 
     fn request_ended(&mut self, end: RequestEnd) {
-        self.life.served += 1;
         self.life.memory = end.memory as u64;
         self.port.stats().service.record(end.took);
     }

@@ -45,9 +45,10 @@ fmt:
 clippy: packages
 	@$(with_php) cargo clippy --release --workspace --all-targets -- -D warnings
 
-cargo-test: test-packages
+# The end-to-end tests start the binary, which `cargo test` alone does not link.
+cargo-test: build test-packages
 	@php-src-build/build.sh --tests >/dev/null
-	@$(with_php) cargo test --release --workspace
+	@$(with_php) cargo test --release --workspace --no-fail-fast
 
 # The ports between threads, in every order that the memory model allows; a folder of their own, since the flag
 # would have everything compiled anew.

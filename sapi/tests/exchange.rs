@@ -159,11 +159,6 @@ fn uploaded_files_are_there_for_their_request_only_whoever_leaves_first() {
         // Files go when their request has ended, which is before the next one is answered.
         assert_eq!(pool.ask(script, "").0, 200);
         assert_eq!(uploaded(), 0);
-        let ends = pool.stop();
-        assert!(
-            ends.iter()
-                .any(|end| matches!(end.exit, ScriptExit::Killed(_))),
-            "{ends:?}"
-        );
+        pool.stop();
     }
 }

@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Answer, Pool, answer_of, await_first_part, c, engine_with, folder, request};
-use troupe_sapi::{
-    BodyWriter, Outcome, Request, RequestBody, ResponseReader, ScriptExit, body_port,
-};
+use troupe_sapi::{BodyWriter, Outcome, Request, RequestBody, ResponseReader, body_port};
 
 /// Where PHP puts uploaded files.
 fn uploads() -> &'static Path {

@@ -43,6 +43,10 @@ pub enum Command {
 
     /// Show what PHP code a worker runs at this moment
     Backtrace(Node),
+
+    /// Answer without PHP: the yardstick of tests/bench
+    #[command(hide = true)]
+    BenchHandler(ServerFlags),
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use std::process::{Command as Process, ExitCode};
 use troupe_sapi::{Engine, EngineConfig};
 
 use crate::admin_client::Client;
+use crate::bench_handler;
 use crate::cli::{Command, PhpCli};
 use crate::config::{Config, Environment};
 use crate::run;
@@ -22,6 +23,11 @@ pub fn execute(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::PhpServer(flags) => {
             let base = std::env::current_dir()?;
             serve(&Config::from_flags(&flags, &base, environment())?)
+        }
+        Command::BenchHandler(flags) => {
+            let base = std::env::current_dir()?;
+            let config = Config::from_flags(&flags, &base, environment())?;
+            Ok(bench_handler::run(&config)?)
         }
         Command::PhpCli(PhpCli { args }) => Err(php_cli(args)),
         Command::Check(file) => {

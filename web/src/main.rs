@@ -9,6 +9,7 @@
 //! | `watch` | workers restarted when files change |
 //! | `admin`, `admin_client` | the tree seen and steered from outside |
 //! | `logging` | where records go |
+//! | `bench_handler` | answers without PHP, to compare with |
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod admin_client;
 mod answer;
 mod app;
 mod assembly;
+mod bench_handler;
 mod cli;
 mod commands;
 mod compress;

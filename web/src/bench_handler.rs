@@ -1,0 +1,63 @@
+//! `troupe bench-handler`: what an answer costs without PHP, for tests/bench to compare with.
+//!
+//! The same listeners, connections and actix settings as the server's own; behind them a handler that
+//! answers as the comparison's script does.
+
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
+use actix_web::{App, HttpRequest, HttpResponse};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::AppService;
+use crate::config::Config;
+use crate::run::StartError;
+use crate::server::{self, Facts, Listener, Settings};
+
+/// Serves until SIGTERM.
+pub fn run(config: &Config) -> Result<ExitCode, StartError> {
+    let listeners = config
+        .server
+        .listen
+        .iter()
+        .map(|listen| Listener::bind(listen, config.server.reuse_port))
+        .collect::<Result<Vec<_>, _>>()?;
+    let settings = Settings::new(&config.server);
+    actix_web::rt::System::new().block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let (http, serving) = server::start(&settings, listeners, None, app)?;
+        actix_web::rt::spawn(serving);
+        terminate.recv().await;
+        http.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn app() -> App<impl AppService> {
+    App::new().default_service(fn_service(|request: ServiceRequest| async {
+        let (request, _) = request.into_parts();
+        // The connection counts its requests; one that is none looks like a client that is slow to ask.
+        let facts = request.conn_data::<Rc<Facts>>();
+        let _in_flight = facts.map(|facts| facts.enter());
+        let response = answer(&request).await;
+        Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
+    }))
+}
+
+async fn answer(request: &HttpRequest) -> HttpResponse<BoxBody> {
+    let body = match request.query_string() {
+        "work=hello" => format!("Hello {}", request.uri()),
+        "work=body" => "0123456789".repeat(10240),
+        "work=sleep" => {
+            actix_web::rt::time::sleep(Duration::from_millis(5)).await;
+            "slept".to_owned()
+        }
+        _ => return HttpResponse::NotFound().finish(),
+    };
+    HttpResponse::Ok()
+        .content_type("text/html; charset=UTF-8")
+        .body(body)
+}

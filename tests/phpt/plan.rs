@@ -61,6 +61,9 @@ const PROCESS_WIDE: &[&str] = &[
     "mb_regex_set_options",
 ];
 
+/// What a test of the cache of resolved paths calls: it is off for all others.
+const REALPATH_CACHE: &[&str] = &["realpath_cache_get(", "clearstatcache(true"];
+
 /// Copies the folders' files to `root` and reads their tests. `extensions` are in lower case.
 pub fn plan(
     source: &Path,
@@ -190,10 +193,11 @@ fn read_test(
         }
     }
     let text = String::from_utf8_lossy(&script);
+    let calls = |names: &[&str]| names.iter().any(|name| text.contains(name));
     Ok(Test {
         name: path.with_extension("").to_string_lossy().into_owned(),
         settings: Settings {
-            ini: ini(phpt, &folder),
+            ini: ini(phpt, &folder, calls(REALPATH_CACHE)),
             env,
         },
         expect,
@@ -203,7 +207,7 @@ fn read_test(
         has_clean: phpt.has("CLEAN"),
         is_xfail: phpt.has("XFAIL"),
         conflicts: phpt.lines("CONFLICTS").into_iter().collect(),
-        is_exclusive: PROCESS_WIDE.iter().any(|call| text.contains(call)),
+        is_exclusive: calls(PROCESS_WIDE),
         needs_opcache,
     })
 }
@@ -224,10 +228,13 @@ fn script(source: &Path, path: &Path, phpt: &Phpt) -> Result<Vec<u8>, String> {
 }
 
 /// The test's settings, as one sorted list so that equal ones are found.
-fn ini(phpt: &Phpt, folder: &Path) -> Vec<(String, String)> {
+fn ini(phpt: &Phpt, folder: &Path, caches_paths: bool) -> Vec<(String, String)> {
     let folder = folder.to_string_lossy();
     let temporary = std::env::temp_dir();
     let mut ini = BTreeMap::new();
+    if caches_paths {
+        ini.insert("realpath_cache_size".to_owned(), "4M".to_owned());
+    }
     for (name, value) in phpt.pairs("INI") {
         let mut value = value
             .replace("{PWD}", &folder)
@@ -386,6 +393,8 @@ mod tests {
             pair("include_path", "/f"),
             pair("sendmail_path", "tee /f/m.out >/dev/null"),
         ];
-        assert_eq!(ini(&phpt, Path::new("/f")), expected);
+        assert_eq!(ini(&phpt, Path::new("/f"), false), expected);
+        let cached = pair("realpath_cache_size", "4M");
+        assert!(ini(&phpt, Path::new("/f"), true).contains(&cached));
     }
 }

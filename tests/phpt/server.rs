@@ -59,7 +59,8 @@ const BASE: &[&str] = &[
     "zend.exception_ignore_args=0",
     "zend.exception_string_param_max_len=15",
     "short_open_tag=0",
-    // Tests that make and remove the same paths were written for processes that know none of them yet.
+    // Tests that make and remove the same paths were written for processes that know none of them yet. Those of
+    // this cache itself turn it on again: see the plan.
     "realpath_cache_size=0",
 ];
 

@@ -185,6 +185,38 @@ fn a_key_far_from_any_known_one_lists_them() {
 }
 
 #[test]
+fn every_key_is_documented() {
+    let documentation = include_str!("../../../docs/configure.md");
+    let found = mistakes(
+        "unknown_to_all = 1\n[server]\nunknown_to_all = 1\n[admin]\nunknown_to_all = 1\n[health]\nunknown_to_all = 1\n\
+         [php]\nunknown_to_all = 1\n[[site]]\nroot = \"public\"\nunknown_to_all = 1\n\
+         [[site.worker]]\nscript = \"worker.php\"\nunknown_to_all = 1\n\
+         [[site.background]]\nscript = \"worker.php\"\nunknown_to_all = 1\n",
+    );
+    let mut tables = 0;
+    for mistake in &found {
+        let (_, rest) = mistake.split_once(" in ").unwrap();
+        let (title, keys) = rest.split_once(" (known keys: ").unwrap();
+        let section = documentation.split("\n## ").find(|s| s.starts_with(title));
+        for key in keys.trim_end_matches(')').split(", ") {
+            let is_there = match section {
+                Some(section) => section.contains(&format!("`{key}`")),
+                // The tables themselves.
+                None => {
+                    documentation.contains(&format!("\n## [{key}]"))
+                        || documentation.contains(&format!("\n## [[{key}]]"))
+                }
+            };
+            // A site's tables have sections of their own.
+            let is_table = documentation.contains(&format!("\n## [[site.{key}]]"));
+            assert!(is_there || is_table, "{title}: {key}");
+        }
+        tables += 1;
+    }
+    assert_eq!(tables, 8, "{found:?}");
+}
+
+#[test]
 fn syntax_errors_have_places_and_hide_what_follows_from_them() {
     let found = mistakes("[server]\nlisten = \nbody_size = \"1MiB\"\n");
     assert_eq!(found.len(), 1, "{found:?}");

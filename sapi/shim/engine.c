@@ -33,6 +33,7 @@ static zend_result install(void)
     troupe_select_install();
     troupe_opcache_install();
     troupe_interrupt_install();
+    troupe_stack_install();
     /* Every thread gets a copy of the table as it is now, this one too. */
     lock_ini(engine_config->ini_locked);
     return SUCCESS;

@@ -45,6 +45,10 @@ static void on_interrupt(zend_execute_data *execute_data)
 {
     troupe_thread *self = troupe_self;
 
+    if (troupe_stack_is_spent()) {
+        zend_error_noreturn(E_ERROR, "Maximum call stack size of %zu bytes reached. Infinite recursion?",
+                            troupe_stack_size());
+    }
     if (self) {
         uint32_t asked = troupe_rust->asked(self->rust);
         if (asked & TROUPE_ASKED_BACKTRACE) {
@@ -94,7 +98,8 @@ void troupe_limit_last_words(void)
 /* Once, before any other PHP thread exists. */
 void troupe_interrupt_install(void)
 {
-    struct sigaction action = {.sa_handler = on_kill_signal};
+    /* On the signal stack: a script may be at the end of its own. */
+    struct sigaction action = {.sa_handler = on_kill_signal, .sa_flags = SA_ONSTACK};
 
     sigfillset(&action.sa_mask);
     sigaction(troupe_kill_signal(), &action, NULL);

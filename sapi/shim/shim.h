@@ -101,6 +101,14 @@ bool troupe_value_use(zval *to, const troupe_value *value);
 void troupe_interrupt_install(void);
 void troupe_limit_last_words(void);
 
+/* stack.c */
+void troupe_stack_install(void);
+void troupe_stack_enter(void);
+bool troupe_stack_is_spent(void);
+size_t troupe_stack_size(void);
+void troupe_stack_unwound(void);
+void troupe_stack_leave(void);
+
 /* select.c */
 void troupe_select_install(void);
 

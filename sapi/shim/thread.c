@@ -52,6 +52,7 @@ void troupe_execute(const char *script)
         php_execute_script(&file);
         zend_destroy_file_handle(&file);
     } zend_end_try();
+    troupe_stack_unwound();
 }
 
 static void report_end(troupe_thread *self, bool begun)
@@ -97,6 +98,7 @@ void troupe_thread_main(void *rust)
 
     ts_resource(0);
     ZEND_TSRMLS_CACHE_UPDATE();
+    troupe_stack_enter();
     troupe_self = &self;
     troupe_rust->thread_started(rust, (troupe_slot){
         .vm_interrupt = (bool *)&EG(vm_interrupt),
@@ -112,6 +114,7 @@ void troupe_thread_main(void *rust)
         self.run = &run;
         self.ready = self.body_cut = self.left_by_exit = false;
         begun = run.kind == TROUPE_RUN_REQUEST ? troupe_run_request(&self) : troupe_run_script(&self);
+        troupe_stack_unwound();
         troupe_fork_end();
         report_end(&self, begun);
         self.run = NULL;
@@ -122,5 +125,6 @@ void troupe_thread_main(void *rust)
     troupe_environment_clear();
     troupe_locale_clear();
     close_persistent();
+    troupe_stack_leave();
     ts_free_thread();
 }

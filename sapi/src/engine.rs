@@ -16,9 +16,9 @@ use crate::watchdog::Watchdog;
 
 /// Stack of every thread that runs PHP. It is address space, of which only what is used becomes memory.
 ///
-/// Before 8.3 PHP has no stack limit of its own, and an overflow would end the process. With a stack of this
-/// size, recursion through internal functions (a callback of `array_map` that calls `array_map`) and the
-/// destruction of long chains of objects meet the usual `memory_limit` before the end of the stack.
+/// Before 8.3 PHP has no stack limit of its own. With a stack of this size, recursion through internal functions
+/// (a callback of `array_map` that calls `array_map`) and the destruction of long chains of objects meet the
+/// usual `memory_limit` before the end of the stack; what gets there all the same is ended by the shim (`stack.c`).
 pub(crate) const STACK: usize = 512 * 1024 * 1024;
 
 static STARTED: AtomicBool = AtomicBool::new(false);

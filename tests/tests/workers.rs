@@ -190,6 +190,7 @@ fn exceptions_and_fatal_errors_are_a_500_a_log_line_and_a_new_start() {
         ("throw", "on purpose"),
         ("fatal", "undefined_function()"),
         ("memory", "Allowed memory size"),
+        ("recursion", "Maximum call stack size"),
     ]
     .into_iter()
     .enumerate()

@@ -5,6 +5,14 @@ class Link
     public ?Link $next = null;
 }
 
+class Deeper
+{
+    public function __toString(): string
+    {
+        return "deeper $this";
+    }
+}
+
 match ($_GET['kind']) {
     'functions' => (function () {
         function deeper(int $level): int
@@ -20,13 +28,14 @@ match ($_GET['kind']) {
         $deeper(1);
     })(),
     'strings' => (function () {
-        $deeper = new class {
-            public function __toString(): string
-            {
-                return "deeper $this";
-            }
-        };
-        echo $deeper;
+        echo new Deeper();
+    })(),
+    'at_the_end' => (function () {
+        register_shutdown_function(function () {
+            echo new Deeper();
+        });
+        echo 'body';
+        flush();
     })(),
     'sorting' => (function () {
         $deeper = function ($a, $b) use (&$deeper) {

@@ -17,6 +17,14 @@ class Left extends Exception
     public static int $count = 0;
 }
 
+class Deeper
+{
+    public function __toString(): string
+    {
+        return "deeper $this";
+    }
+}
+
 /** Everything that one request could see of another. */
 function traces(): array
 {
@@ -115,6 +123,10 @@ $handle = function () use (&$served): void {
         'throw' => throw new Left('on purpose'),
         'fatal' => undefined_function(),
         'memory' => str_repeat('x', 1 << 30),
+        'recursion' => (function () {
+            ini_set('memory_limit', '-1');
+            echo new Deeper();
+        })(),
         'loop' => (function () {
             while (true);
         })(),

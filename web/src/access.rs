@@ -3,16 +3,20 @@
 //! The record is made where the response body is dropped, whatever ends it: the last byte, a client that
 //! left, an error. Then the request is no longer in flight for its connection either.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::RequestHead;
 use actix_web::http::{Method, StatusCode, Uri, Version, header};
-use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
 use crate::logging::ACCESS;
+use crate::php;
 use crate::server::InFlight;
 
 /// What is known of a request before it is answered.
@@ -28,9 +32,9 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(id: u64, received: Instant, request: &HttpRequest, client: String) -> Self {
+    pub fn new(id: u64, received: Instant, request: &RequestHead, client: String) -> Self {
         let text = |name| {
-            let value = request.headers().get(name);
+            let value = request.headers.get(name);
             value.map_or(String::new(), |value: &header::HeaderValue| {
                 String::from_utf8_lossy(value.as_bytes()).into_owned()
             })
@@ -38,10 +42,10 @@ impl Record {
         Self {
             id,
             received,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            host: match request.uri().authority() {
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            version: request.version,
+            host: match request.uri.authority() {
                 Some(authority) => authority.to_string(),
                 None => text(header::HOST),
             },
@@ -67,6 +71,32 @@ impl Record {
             agent = self.agent,
         );
     }
+}
+
+/// A client as it is named in records.
+pub fn client(address: Option<SocketAddr>) -> String {
+    match address {
+        Some(address) => address.ip().to_canonical().to_string(),
+        None => "unix:".to_owned(),
+    }
+}
+
+/// Writes the record of a request that was refused before the application saw it.
+pub fn refused(request: &RequestHead, status: StatusCode) {
+    let client = client(request.peer_addr);
+    Record::new(php::next_id(), Instant::now(), request, client).write(status, 0, true);
+}
+
+/// Writes the record of what a client sent instead of a request.
+pub fn malformed(address: Option<SocketAddr>, status: StatusCode, error: &dyn Display) {
+    tracing::info!(
+        target: ACCESS,
+        client = client(address),
+        status = status.as_u16(),
+        bytes = 0,
+        complete = true,
+        "no request: {error}"
+    );
 }
 
 /// Keeps the request in flight until its response has ended, and then writes the record.

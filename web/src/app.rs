@@ -96,11 +96,8 @@ async fn serve(
     let in_flight = facts.enter();
     let id = php::next_id();
     let record = state.log_access.then(|| {
-        let client = match facts.addresses {
-            Some((client, _)) => client.ip().to_canonical().to_string(),
-            None => "unix:".to_owned(),
-        };
-        Record::new(id, received, request, client)
+        let client = access::client(facts.addresses.map(|(client, _)| client));
+        Record::new(id, received, request.head(), client)
     });
     let about = About {
         facts,
@@ -136,7 +133,11 @@ async fn answer(
         id,
         received,
     } = about;
-    if header_size(request) > state.header_size {
+    let target = target_size(request);
+    if facts.has_cut_target() || target > state.header_size {
+        return answer::status(StatusCode::URI_TOO_LONG);
+    }
+    if target + header_size(request) > state.header_size {
         return answer::status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     // Neither a proxy nor an echo.
@@ -152,6 +153,9 @@ async fn answer(
     };
     let site = &state.sites[site];
     let path = request.uri().path();
+    if path == "*" && *request.method() == Method::OPTIONS {
+        return options_of_the_server();
+    }
     match site.router.resolve(path) {
         Target::Static(file) => static_files::respond(request, file, &state.compress),
         Target::Php(script) => {
@@ -189,16 +193,27 @@ fn pool_of<'a>(script: &Script, site: &'a Site, classic: &'a Pool) -> &'a Pool {
     worker.unwrap_or(classic)
 }
 
+fn target_size(request: &HttpRequest) -> u64 {
+    let target = request.uri().path_and_query();
+    target.map_or(1, |target| target.as_str().len()) as u64
+}
+
 /// As it was on the wire: `name: value` and line ends.
 fn header_size(request: &HttpRequest) -> u64 {
     const SEPARATORS: usize = 4;
-    let line = request
-        .uri()
-        .path_and_query()
-        .map_or(1, |uri| uri.as_str().len());
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + SEPARATORS);
-    (line + headers.sum::<usize>()) as u64
+    headers.sum::<usize>() as u64
+}
+
+/// To `OPTIONS *`, which asks for no resource: what scripts may be asked with.
+fn options_of_the_server() -> HttpResponse<BoxBody> {
+    HttpResponse::NoContent()
+        .insert_header((
+            header::ALLOW,
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        ))
+        .finish()
 }
 
 /// What may stand in a path as it is (RFC 3986): unreserved characters, sub-delimiters, `:`, `@`, `/`.

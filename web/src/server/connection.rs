@@ -43,6 +43,8 @@ pub struct Facts {
     in_flight: Cell<usize>,
     /// The present request has been answered.
     is_answered: Cell<bool>,
+    /// The present request's target is too long, and not whole.
+    has_cut_target: Cell<bool>,
     /// Wakes the connection when a request is no longer in flight, if it holds back another.
     holding: Cell<Option<Waker>>,
     /// 1xx answers to be written as soon as everything before them is.
@@ -61,6 +63,7 @@ impl Facts {
             drain: Drain::default(),
             in_flight: Cell::new(0),
             is_answered: Cell::new(false),
+            has_cut_target: Cell::new(false),
             holding: Cell::default(),
             informational: RefCell::default(),
             informer: Cell::default(),
@@ -71,6 +74,11 @@ impl Facts {
     pub fn enter(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
         InFlight(self.clone())
+    }
+
+    /// Whether the end of the present request's target is missing: it was longer than any server takes.
+    pub fn has_cut_target(&self) -> bool {
+        self.has_cut_target.get()
     }
 
     /// Whether the server is about to stop.
@@ -137,6 +145,7 @@ impl Connection {
             drain: drain.clone(),
             in_flight: Cell::new(0),
             is_answered: Cell::new(false),
+            has_cut_target: Cell::new(false),
             holding: Cell::default(),
             informational: RefCell::default(),
             informer: Cell::default(),
@@ -245,12 +254,17 @@ impl Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.read_ahead.is_empty() {
+        while !self.read_ahead.is_empty() {
             let count = self.read_ahead.len().min(buffer.remaining());
-            let admitted = self.framing.admit(&self.read_ahead[..count]);
-            if admitted > 0 {
-                buffer.put_slice(&self.read_ahead.split_to(admitted));
+            let admitted = self.framing.admit(&mut self.read_ahead[..count]);
+            self.facts.has_cut_target.set(self.framing.is_cut());
+            let taken = self.read_ahead.split_to(admitted.taken);
+            if admitted.passed > 0 {
+                buffer.put_slice(&taken[..admitted.passed]);
                 return Poll::Ready(Ok(()));
+            }
+            if taken.is_empty() {
+                break;
             }
         }
         loop {
@@ -260,14 +274,13 @@ impl Connection {
             }
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-            let read = &buffer.filled()[before..];
+            let read = &mut buffer.filled_mut()[before..];
             let admitted = self.framing.admit(read);
-            if read.len() == admitted {
-                return Poll::Ready(Ok(()));
-            }
-            self.read_ahead.extend_from_slice(&read[admitted..]);
-            buffer.set_filled(before + admitted);
-            if admitted > 0 {
+            self.facts.has_cut_target.set(self.framing.is_cut());
+            let is_end = read.is_empty();
+            self.read_ahead.extend_from_slice(&read[admitted.taken..]);
+            buffer.set_filled(before + admitted.passed);
+            if admitted.passed > 0 || is_end {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -5,8 +5,10 @@
 //! body, and the client would take the next response for it. So a connection gets the bytes of one
 //! request at a time, and this finds out which those are.
 //!
-//! It only holds bytes back. actix-http parses and validates on its own, and whatever the two could
-//! disagree about makes that connection wait and time out, nothing worse.
+//! It only holds bytes back, but for one thing: of a request line that is longer than actix-http takes,
+//! the end of the target is left out, so that the request can be refused as what it is. actix-http
+//! parses and validates on its own, and whatever the two could disagree about makes that connection wait
+//! and time out, nothing worse.
 
 /// Follows the bytes of a connection.
 #[derive(Debug, Default)]
@@ -14,18 +16,35 @@ pub struct Framing {
     place: Place,
     /// The beginning of the line that is being read.
     line: Vec<u8>,
+    /// Bytes of the request line so far.
+    request_line: usize,
+    is_cut: bool,
     content_length: u64,
     is_chunked: bool,
 }
 
+/// What was done with some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admitted {
+    /// How many belong to the present request. None do once it is complete.
+    pub taken: usize,
+    /// How many of those are passed on; they were moved to the front.
+    pub passed: usize,
+}
+
 /// More of a line than this says nothing about framing.
 const LINE: usize = 256;
+
+/// What is passed on of a request line. Just below what the target's parser takes.
+const REQUEST_LINE: usize = 64_000;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Before the request line, where empty lines are allowed.
     #[default]
     Start,
+    /// Within a target, after the part of it that is passed on.
+    Excess,
     Headers,
     Body {
         left: u64,
@@ -40,11 +59,15 @@ enum Place {
 }
 
 impl Framing {
-    /// How many of `bytes` belong to the present request. None do once it is complete.
-    pub fn admit(&mut self, bytes: &[u8]) -> usize {
-        let mut at = 0;
+    /// Tells the present request's bytes from what follows it.
+    pub fn admit(&mut self, bytes: &mut [u8]) -> Admitted {
+        let (mut at, mut passed) = (0, 0);
         while at < bytes.len() && self.place != Place::End {
-            at += match self.place {
+            let count = match self.place {
+                Place::Excess => {
+                    at += self.excess(&bytes[at..]);
+                    continue;
+                }
                 Place::Body { left } => {
                     let taken = take(left, bytes.len() - at);
                     self.place = match left - taken as u64 {
@@ -63,8 +86,18 @@ impl Framing {
                 }
                 _ => self.line(&bytes[at..]),
             };
+            if passed < at {
+                bytes.copy_within(at..at + count, passed);
+            }
+            at += count;
+            passed += count;
         }
-        at
+        Admitted { taken: at, passed }
+    }
+
+    /// Whether the present request's target was too long to be passed on whole.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Goes on to the next request; false while the present one is not complete.
@@ -76,9 +109,32 @@ impl Framing {
         is_complete
     }
 
+    /// Up to the end of the target.
+    fn excess(&mut self, bytes: &[u8]) -> usize {
+        let end = bytes.iter().position(|&byte| matches!(byte, b' ' | b'\n'));
+        if end.is_some() {
+            self.place = Place::Start;
+        }
+        end.unwrap_or(bytes.len())
+    }
+
     /// Reads up to the end of a line, and acts on it when it is there.
     fn line(&mut self, bytes: &[u8]) -> usize {
         let end = bytes.iter().position(|&byte| byte == b'\n');
+        if self.place == Place::Start && !self.is_cut {
+            let room = REQUEST_LINE - self.request_line;
+            let length = end.unwrap_or(bytes.len());
+            if length > room {
+                self.is_cut = true;
+                self.place = Place::Excess;
+                return room;
+            }
+            self.request_line = if end.is_some() {
+                0
+            } else {
+                self.request_line + length
+            };
+        }
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let room = LINE.saturating_sub(self.line.len());
         self.line.extend_from_slice(&part[..part.len().min(room)]);
@@ -148,16 +204,24 @@ mod tests {
         "DELETE / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
     ];
 
+    /// Of bytes that are all passed on.
+    fn admit(framing: &mut Framing, bytes: &mut [u8]) -> usize {
+        let admitted = framing.admit(bytes);
+        assert_eq!(admitted.taken, admitted.passed);
+        admitted.taken
+    }
+
     #[test]
     fn one_request_is_admitted_at_a_time() {
         let all = REQUESTS.concat();
-        let mut rest = all.as_bytes();
+        let mut all = all.into_bytes();
+        let mut rest = all.as_mut_slice();
         let mut framing = Framing::default();
         for request in REQUESTS {
-            let admitted = framing.admit(rest);
-            assert_eq!(&rest[..admitted], request.as_bytes());
-            rest = &rest[admitted..];
-            assert_eq!(framing.admit(rest), 0);
+            let count = admit(&mut framing, rest);
+            assert_eq!(&rest[..count], request.as_bytes());
+            rest = &mut rest[count..];
+            assert_eq!(admit(&mut framing, rest), 0);
             assert!(framing.next());
         }
         assert!(rest.is_empty());
@@ -170,17 +234,17 @@ mod tests {
             let mut framing = Framing::default();
             let mut found = Vec::new();
             let mut request = Vec::new();
-            for piece in all.as_bytes().chunks(size) {
+            for piece in all.clone().into_bytes().chunks_mut(size) {
                 let mut piece = piece;
                 while !piece.is_empty() {
-                    match framing.admit(piece) {
+                    match admit(&mut framing, piece) {
                         0 => {
                             found.push(String::from_utf8(std::mem::take(&mut request)).unwrap());
                             assert!(framing.next());
                         }
                         admitted => {
                             request.extend_from_slice(&piece[..admitted]);
-                            piece = &piece[admitted..];
+                            piece = &mut piece[admitted..];
                         }
                     }
                 }
@@ -193,16 +257,45 @@ mod tests {
     #[test]
     fn an_unfinished_request_stays_the_present_one() {
         let mut framing = Framing::default();
-        framing.admit(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na");
+        let begun = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na";
+        framing.admit(&mut begun.to_vec());
         assert!(!framing.next());
-        assert_eq!(framing.admit(b"bcGET"), 2);
+        assert_eq!(admit(&mut framing, &mut b"bcGET".to_vec()), 2);
     }
 
     #[test]
     fn endless_lines_do_not_fill_the_memory() {
         let mut framing = Framing::default();
-        let line = vec![b'x'; 100_000];
-        assert_eq!(framing.admit(&line), line.len());
+        framing.admit(&mut b"GET / HTTP/1.1\r\n".to_vec());
+        let mut line = vec![b'x'; 100_000];
+        assert_eq!(admit(&mut framing, &mut line), 100_000);
         assert!(framing.line.len() <= LINE);
+    }
+
+    #[test]
+    fn the_end_of_a_target_that_is_too_long_is_left_out() {
+        let tail = " HTTP/1.1\r\nHost: x\r\n\r\n";
+        let request = format!("GET /{}{tail}", "a".repeat(200_000));
+        let cut = format!("{}{tail}", &request[..REQUEST_LINE]);
+        for size in [1, 999, 64_000, 100_000, 1_000_000] {
+            let mut framing = Framing::default();
+            let mut passed = Vec::new();
+            for piece in request.clone().into_bytes().chunks_mut(size) {
+                let admitted = framing.admit(piece);
+                assert_eq!(admitted.taken, piece.len());
+                passed.extend_from_slice(&piece[..admitted.passed]);
+            }
+            assert!(framing.is_cut());
+            assert_eq!(
+                String::from_utf8(passed).unwrap(),
+                cut,
+                "in pieces of {size}"
+            );
+            assert!(framing.next() && !framing.is_cut());
+        }
+        let mut longest = format!("GET /{}{tail}", "a".repeat(63_900)).into_bytes();
+        let mut framing = Framing::default();
+        assert_eq!(admit(&mut framing, &mut longest), longest.len());
+        assert!(!framing.is_cut());
     }
 }

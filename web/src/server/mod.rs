@@ -19,14 +19,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix_http::error::DispatchError;
+use actix_http::error::{DispatchError, ParseError};
 use actix_http::{HttpService, Protocol, Request};
 use actix_server::{Server, ServerHandle};
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
+    fn_service, map_config,
 };
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::AppConfig;
+use actix_web::http::{StatusCode, header};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
@@ -42,7 +44,7 @@ pub use self::tls::{Certificates, TlsError};
 
 use self::connection::Connection;
 use self::stream::Stream;
-use crate::config;
+use crate::{access, answer, config};
 
 /// How connections are treated.
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub struct Settings {
     pub max_connections: usize,
     pub keep_alive: Duration,
     pub patience: Patience,
+    /// The largest request body, in bytes.
+    pub body_size: u64,
     /// How long running requests may take to end at the stop.
     pub grace: Duration,
 }
@@ -66,6 +70,7 @@ impl Settings {
                 head: server.header_read_timeout,
                 write: server.write_idle_timeout,
             },
+            body_size: server.body_size.0,
             grace: server.shutdown_grace,
         }
     }
@@ -168,21 +173,62 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
+    let expectation = expectation(settings.body_size);
     let app = app.into_factory().map_err(|error| {
         let error: actix_web::Error = error.into();
         error.error_response()
     });
-    HttpService::build()
+    let service = HttpService::build()
         .keep_alive(settings.keep_alive)
         .client_request_timeout(settings.patience.head)
         .client_disconnect_timeout(LINGER)
         // Otherwise a client that left goes unnoticed until something is written to it.
         .h1_allow_half_closed(false)
+        .expect(expectation)
         .on_connect_ext(|connection: &Connection, extensions| {
             extensions.insert(connection.facts().clone());
         })
         // The configuration holds one address for a whole server; ours is the connection's.
-        .finish(map_config(app, |()| AppConfig::default()))
+        .finish(map_config(app, |()| AppConfig::default()));
+    // What is no request is answered without the application, but not without a record.
+    apply_fn_factory(service, |opened: Opened, http| {
+        let (client, serving) = (opened.2, http.call(opened));
+        async move {
+            let served = serving.await;
+            if let Err(DispatchError::Parse(error)) = &served {
+                let status = match error {
+                    ParseError::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                access::malformed(client, status, error);
+            }
+            served
+        }
+    })
+}
+
+/// Asked before a client that waits for `100 Continue` gets it: a body that will be refused shall not be
+/// sent at all.
+fn expectation(
+    body_size: u64,
+) -> impl ServiceFactory<Request, Config = (), Response = Request, Error = Refusal, InitError = ()>
+{
+    fn_service(move |request: Request| async move {
+        let length = request.head().headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        match length.is_some_and(|length: u64| length > body_size) {
+            false => Ok(request),
+            true => Err(refuse(&request, StatusCode::PAYLOAD_TOO_LARGE)),
+        }
+    })
+}
+
+type Refusal = actix_http::Response<BoxBody>;
+
+/// Before the application has seen the request, so the access record is written here.
+fn refuse(request: &Request, status: StatusCode) -> Refusal {
+    access::refused(request.head(), status);
+    answer::status(status).into()
 }
 
 /// What actix-http takes: a stream, the protocol on it, the client's address.

@@ -57,6 +57,7 @@ fn serve() -> Fixture {
             head: PATIENCE,
             write: PATIENCE,
         },
+        body_size: 1 << 20,
         grace: Duration::from_secs(10),
     };
     let served = Arc::new(AtomicUsize::new(0));

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help build run test bench clean packages test-packages php fmt clippy cargo-test models shell-lint php-lint headers
+.PHONY: help build run test bench clean packages test-packages php fmt clippy cargo-test models shell-lint php-lint headers memory
 
 # Where `make run` serves the demo.
 LISTEN ?= 127.0.0.1:8080
@@ -21,7 +21,7 @@ build: packages ## build target/release/troupe, and first PHP when need be
 run: build ## serve examples/demo; LISTEN=host:port to listen elsewhere
 	target/release/troupe php-server --root examples/demo/public --listen $(LISTEN)
 
-test: fmt shell-lint clippy cargo-test models php-lint headers ## check and test everything
+test: fmt shell-lint clippy cargo-test memory models php-lint headers ## check and test everything
 
 bench: build ## compare with nginx + php-fpm and a bare actix-web; writes docs/benchmarks.md
 	@$(with_php) tests/bench/run
@@ -49,6 +49,10 @@ clippy: packages
 cargo-test: build test-packages
 	@php-src-build/build.sh --tests >/dev/null
 	@$(with_php) cargo test --release --workspace --no-fail-fast
+
+# The request cycle under valgrind.
+memory: test-packages
+	@$(with_php) tests/memory.sh
 
 # The ports between threads, in every order that the memory model allows; a folder of their own, since the flag
 # would have everything compiled anew.

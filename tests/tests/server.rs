@@ -1,4 +1,4 @@
-//! The server itself: connections, protocols, limits, signals, and what `troupe check` says.
+//! The server itself: connections, protocols, limits, signals.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
 
 use rustix::process::Signal;
 use troupe_tests::{
-    Address, Client, Folder, Request, Server, Setup, curl, eventually, self_signed, troupe,
+    Address, Client, Request, Server, Setup, curl, eventually, self_signed, troupe,
 };
 
 fn server() -> Setup {
@@ -296,34 +296,6 @@ fn sites_are_told_apart_by_their_hosts() {
 }
 
 #[test]
-fn check_says_everything_that_is_wrong_and_where() {
-    let folder = Folder::new();
-    let check = |toml: &str| {
-        let config = folder.write("troupe.toml", toml);
-        let output = troupe()
-            .arg("check")
-            .arg("--config")
-            .arg(config)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.success(), text)
-    };
-    let (right, text) =
-        check("[server]\nkeep_alve = \"5s\"\nlisten = 8080\n\n[[site]]\nroot = \"missing\"\n");
-    assert!(!right);
-    assert!(text.contains("troupe.toml:2:1: "), "{text}");
-    assert!(text.contains("keep_alive"), "a suggestion: {text}");
-    assert!(text.contains("troupe.toml:3:10: "), "{text}");
-    assert!(text.contains("troupe.toml:6:8: "), "{text}");
-    assert!(text.contains("3 errors"), "{text}");
-    let (right, text) = check("[[site]]\nroot = \".\"\n");
-    assert!(right, "{text}");
-    let (right, text) = check("[[site]\n");
-    assert!(!right && text.contains("troupe.toml:1:"), "{text}");
-}
-
-#[test]
 fn a_taken_address_is_an_error_that_names_it() {
     let server = server().start();
     let output = troupe()
@@ -333,20 +305,4 @@ fn a_taken_address_is_an_error_that_names_it() {
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains(&server.host()), "{text}");
-}
-
-#[test]
-fn php_cli_is_php() {
-    let output = troupe()
-        .args([
-            "php-cli",
-            "-r",
-            "echo PHP_SAPI, ' ', $argv[1]; exit(3);",
-            "--",
-            "x",
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(3));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "cli x");
 }

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: help build run test bench clean packages test-packages php fmt clippy cargo-test models shell-lint php-lint headers memory
+.PHONY: help build run test bench clean packages test-packages php fmt clippy cargo-test models shell-lint php-lint php-refusals headers memory
 
 # Where `make run` serves the demo.
 LISTEN ?= 127.0.0.1:8080
@@ -21,7 +21,7 @@ build: packages ## build target/release/troupe, and first PHP when need be
 run: build ## serve examples/demo; LISTEN=host:port to listen elsewhere
 	target/release/troupe php-server --root examples/demo/public --listen $(LISTEN)
 
-test: fmt shell-lint clippy cargo-test memory models php-lint headers ## check and test everything
+test: fmt shell-lint clippy cargo-test memory models php-lint php-refusals headers ## check and test everything
 
 bench: build ## compare with nginx + php-fpm and a bare actix-web; writes docs/benchmarks.md
 	@$(with_php) tests/bench/run
@@ -68,6 +68,10 @@ shell-lint: test-packages
 php-lint: packages
 	@$(with_php) find . -path ./target -prune -o -name '*.php' ! -name '*syntax-error*' -print0 | \
 	  xargs -0 -r -n 1 -P "$$(nproc)" sh -c '"$$0" -n -d display_errors=stderr -l "$$1" >/dev/null || exit 1' "$$("$$TROUPE_PHP_CONFIG" --php-binary)"
+
+# What php-src-build must not take for a PHP.
+php-refusals: packages
+	tests/php-src-build.sh
 
 headers: packages
 	tests/shim-headers.sh

@@ -549,6 +549,38 @@ fn settings_come_from_flags_and_scripts_may_change_them_for_their_request() {
 }
 
 #[test]
+fn a_folder_of_ini_files_holds_settings_and_extensions() {
+    let setup = classic();
+    setup
+        .folder()
+        .write("ini/10.ini", "precision = 8\nextension = igbinary\n");
+    setup.folder().write("ini/20.ini", "precision = 7\n");
+    setup
+        .folder()
+        .write("php.ini", "precision = 6\nserialize_precision = 5\n");
+    let server = setup
+        .php("scan_dir = \"ini\"\nphp_ini = \"php.ini\"")
+        .start();
+    let seen = |name: &str| server.get(&format!("/ini.php?name={name}")).json()["before"].clone();
+    assert_eq!(
+        seen("precision"),
+        "7",
+        "the last file wins, and php.ini comes first"
+    );
+    assert_eq!(seen("serialize_precision"), "5");
+    assert_eq!(
+        seen("igbinary.compact_strings"),
+        "1",
+        "the extension is loaded"
+    );
+    assert_eq!(
+        seen("redis.session.locking_enabled"),
+        false,
+        "and no other one"
+    );
+}
+
+#[test]
 fn locked_settings_win_over_a_scripts_wish() {
     let server = classic()
         .admin_ini("memory_limit", "64M")
@@ -603,6 +635,7 @@ fn putenv_of_one_thread_is_not_seen_by_another_or_by_the_next_request() {
     // Both threads, whichever serves which.
     for _ in 0..8 {
         let seen = server.get("/environment.php").json();
+        assert_eq!(seen["superglobal"], "from outside");
         assert_eq!(seen["own"], false);
         assert_eq!(seen["listed"], Value::Null);
         assert_eq!(seen["inherited"], "from outside");

@@ -97,6 +97,17 @@ fn version_names_the_server_its_php_and_the_extensions() {
 }
 
 #[test]
+fn whoever_reads_a_commands_output_may_stop_at_any_time() {
+    let output = std::process::Command::new("bash")
+        .args(["-c", "set -o pipefail; \"$0\" version | true"])
+        .arg(troupe().get_program())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
 fn the_environment_wins_over_the_file_and_flags_over_the_environment() {
     let server = Setup::serving("server")
         .server("body_size = \"1MiB\"")

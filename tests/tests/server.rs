@@ -37,6 +37,46 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
+fn an_idle_connection_is_closed_after_a_while_and_an_unused_one_as_well() {
+    let server = server()
+        .server("keep_alive = \"200ms\"\nheader_read_timeout = \"200ms\"")
+        .start();
+    let mut used = server.connect();
+    used.request(&Request::get("/hello.php")).expect(200);
+    assert_eq!(used.rest(), b"");
+    let mut unused = server.connect();
+    let rest = String::from_utf8(unused.rest()).unwrap();
+    assert!(
+        rest.is_empty() || rest.starts_with("HTTP/1.1 408 "),
+        "{rest}"
+    );
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_until_another_closes() {
+    let server = server()
+        .server("io_threads = 1\nmax_connections = 2")
+        .start();
+    let mut open: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for client in &mut open {
+        client.request(&Request::get("/hello.php")).expect(200);
+    }
+    let mut third = server.connect();
+    third.send(&Request::get("/vars.php?third"));
+    for client in &mut open {
+        client.request(&Request::get("/hello.php")).expect(200);
+    }
+    assert!(
+        server
+            .log()
+            .find(|record| record["uri"] == "/vars.php?third")
+            .is_none()
+    );
+    open.pop();
+    assert_eq!(third.response().json()["QUERY_STRING"], "third");
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_their_order_and_each_by_its_own_method() {
     let server = server().start();
     let mut client = server.connect();

@@ -117,6 +117,6 @@ trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 /// Whoever reads our output may stop doing so (`troupe tree | head`).
-fn show(text: &str) {
+pub fn show(text: &str) {
     let _ = writeln!(io::stdout(), "{}", text.trim_end());
 }

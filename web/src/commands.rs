@@ -8,7 +8,7 @@ use std::process::{Command as Process, ExitCode};
 
 use troupe_sapi::{Engine, EngineConfig};
 
-use crate::admin_client::Client;
+use crate::admin_client::{Client, show};
 use crate::bench_handler;
 use crate::cli::{Command, PhpCli};
 use crate::config::{Config, Environment};
@@ -34,7 +34,7 @@ pub fn execute(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             let config = Config::load(&file.config, environment())?;
             let sites = config.sites.len();
             let path = file.config.display();
-            println!("{path} is right: {sites} site(s)");
+            show(&format!("{path} is right: {sites} site(s)"));
             Ok(ExitCode::SUCCESS)
         }
         Command::Version => version(),
@@ -94,15 +94,22 @@ fn php_cli(args: Vec<OsString>) -> Box<dyn Error> {
 fn version() -> Result<ExitCode, Box<dyn Error>> {
     let engine = Engine::start(&EngineConfig::default())?;
     let versions = engine.versions();
-    println!("Troupe {}", env!("CARGO_PKG_VERSION"));
-    println!("PHP {} (ZTS), Zend Engine {}", versions.php, versions.zend);
-    println!("Extensions:");
+    let mut text = format!(
+        "Troupe {}\nPHP {} (ZTS), Zend Engine {}\nExtensions:\n",
+        env!("CARGO_PKG_VERSION"),
+        versions.php,
+        versions.zend
+    );
     for (name, version) in &versions.extensions {
-        match version.is_empty() || *version == versions.php {
-            true => println!("  {name}"),
-            false => println!("  {name} {version}"),
-        }
+        let version = match version.as_str() {
+            // Those that come with PHP have its version.
+            "" => "",
+            version if version == versions.php => "",
+            version => &format!(" {version}"),
+        };
+        text += &format!("  {name}{version}\n");
     }
+    show(&text);
     engine.stop();
     Ok(ExitCode::SUCCESS)
 }

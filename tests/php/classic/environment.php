@@ -11,6 +11,7 @@ if ($own !== null) {
 reply([
     'own' => getenv('TROUPE_TEST_OWN'),
     'listed' => getenv()['TROUPE_TEST_OWN'] ?? null,
+    'superglobal' => $_ENV['INHERITED'] ?? null,
     'inherited' => getenv('INHERITED'),
     'unset' => putenv('INHERITED') ? getenv('INHERITED') : null,
 ]);

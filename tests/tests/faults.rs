@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use troupe_tests::{Client, LIMIT, Request, Response, Server, Setup, eventually};
+use troupe_tests::{Client, LIMIT, Request, Response, Server, Setup, curl, eventually};
 
 fn faults() -> Setup {
     // One thread for the fault, one for everybody else.
@@ -436,6 +436,40 @@ fn bodies_beyond_the_limit_are_refused_whether_announced_or_not() {
             }
         }
         assert_eq!(client.response().status, 413);
+    });
+}
+
+#[test]
+fn http_2_keeps_the_same_limits() {
+    let server = faults()
+        .server("body_size = \"100KiB\"\nheader_size = \"8KiB\"")
+        .start();
+    let folder = server.folder().path().to_owned();
+    std::fs::write(folder.join("large"), "x".repeat(200_000)).unwrap();
+    let upload = format!("@{}", folder.join("large").display());
+    let header = format!("X-Large: {}", "a".repeat(9000));
+    let long = format!("/hello.php?{}", "a".repeat(9000));
+    harms_nobody(&server, || {
+        for (status, target, arguments) in [
+            ("413", "/upload.php", ["--data-binary", &upload]),
+            ("431", "/hello.php", ["-H", &header]),
+            ("414", &long, ["-X", "GET"]),
+            ("405", "/hello.php", ["-X", "TRACE"]),
+            ("400", "/%00.php", ["-X", "GET"]),
+            ("404", "/missing.php", ["-X", "GET"]),
+            ("500", "/syntax-error.php", ["-X", "GET"]),
+        ] {
+            let url = format!("http://{}{target}", server.host());
+            let http2 = [
+                "--http2-prior-knowledge",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+            ];
+            let answer = curl(http2.iter().chain(&arguments).chain([&url.as_str()]));
+            assert_eq!(answer, status, "{target}");
+        }
     });
 }
 

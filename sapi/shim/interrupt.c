@@ -44,10 +44,10 @@ static void send_backtrace(troupe_thread *self)
 static void on_interrupt(zend_execute_data *execute_data)
 {
     troupe_thread *self = troupe_self;
+    size_t spent = troupe_stack_spent();
 
-    if (troupe_stack_is_spent()) {
-        zend_error_noreturn(E_ERROR, "Maximum call stack size of %zu bytes reached. Infinite recursion?",
-                            troupe_stack_size());
+    if (spent) {
+        zend_error_noreturn(E_ERROR, "Maximum call stack size of %zu bytes reached. Infinite recursion?", spent);
     }
     if (self) {
         uint32_t asked = troupe_rust->asked(self->rust);

@@ -104,8 +104,7 @@ void troupe_limit_last_words(void);
 /* stack.c */
 void troupe_stack_install(void);
 void troupe_stack_enter(void);
-bool troupe_stack_is_spent(void);
-size_t troupe_stack_size(void);
+size_t troupe_stack_spent(void);
 void troupe_stack_unwound(void);
 void troupe_stack_leave(void);
 

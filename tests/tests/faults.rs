@@ -628,6 +628,13 @@ fn recursion_to_the_end_of_the_stack_ends_alone() {
     let record = server.log().wait_text("Maximum call stack size");
     assert!(record.to_string().contains("recursion.php"), "{record}");
     assert_eq!(record["level"], "ERROR");
+    for _ in 0..4 {
+        harms_nobody(&server, || {
+            server.get("/recursion.php?kind=fiber").expect(500);
+        });
+        let deep = server.get("/recursion.php?kind=fibers").expect(200);
+        assert_eq!(deep.text(), "20000", "of fibers that come to no end");
+    }
     let page = server.get("/recursion.php?kind=at_the_end").expect(200);
     assert_eq!(page.text(), "body", "in a shutdown function as well");
     server.get("/hello.php").expect(200);

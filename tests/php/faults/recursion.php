@@ -30,6 +30,29 @@ match ($_GET['kind']) {
     'strings' => (function () {
         echo new Deeper();
     })(),
+    'fiber' => (function () {
+        $fiber = new Fiber(function () {
+            Fiber::suspend();
+            echo new Deeper();
+        });
+        $fiber->start();
+        $fiber->resume();
+    })(),
+    'fibers' => (function () {
+        // Each of them deep, and none too deep.
+        $deep = function (int $levels) use (&$deep): int {
+            return $levels === 0 ? Fiber::suspend(0) : 1 + array_sum(array_map($deep, [$levels - 1]));
+        };
+        $fibers = [];
+        for ($i = 0; $i < 20; $i++) {
+            $fibers[] = $fiber = new Fiber($deep);
+            $fiber->start(1000);
+        }
+        foreach ($fibers as $fiber) {
+            $fiber->resume(0);
+        }
+        echo array_sum(array_map(fn (Fiber $fiber) => $fiber->getReturn(), $fibers));
+    })(),
     'at_the_end' => (function () {
         register_shutdown_function(function () {
             echo new Deeper();

@@ -134,6 +134,17 @@ fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
+/// The most memory that the server's process ever had, in bytes.
+fn most_memory(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let kib = line.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+    kib * 1024
+}
+
 #[test]
 fn a_large_body_arrives_whole_and_is_never_wholly_in_memory() {
     let server = classic()
@@ -142,7 +153,10 @@ fn a_large_body_arrives_whole_and_is_never_wholly_in_memory() {
         .start();
     let body = noise(24 << 20);
     let request = Request::post("/input.php", "application/octet-stream", &body);
+    let before = most_memory(&server);
     let large = server.send(&request).expect(200).json();
+    let grown = most_memory(&server) - before;
+    assert!(grown < 12 << 20, "{grown} bytes more for a body of 24 MiB");
     assert_eq!(large["length"], body.len());
     assert_eq!(large["again"], true);
     assert!(large["memory"].as_u64().unwrap() < 8 << 20);

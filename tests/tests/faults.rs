@@ -582,6 +582,23 @@ fn time_asleep_counts_as_well() {
 }
 
 #[test]
+fn max_execution_time_holds_by_the_clock_from_the_settings_too() {
+    let server = faults().ini("max_execution_time", "1").start();
+    for script in ["loop.php", "sleep.php"] {
+        harms_nobody(&server, || {
+            server.get(&format!("/{script}")).expect(500);
+        });
+        let record = server.log().wait("its record", |record| {
+            record
+                .to_string()
+                .contains("Maximum execution time of 1 second exceeded")
+                && record.to_string().contains(script)
+        });
+        assert_eq!(record["level"], "ERROR");
+    }
+}
+
+#[test]
 fn the_servers_deadline_ends_whatever_a_script_is_in() {
     let server = faults().php("deadline = \"500ms\"").start();
     for call in ["loop", "sleep", "read", "select", "lock", "shutdown"] {

@@ -267,13 +267,16 @@ fn a_second_sigterm_stops_at_once() {
 
 #[test]
 fn a_script_that_never_ends_does_not_keep_the_server_from_stopping() {
-    let server = server().server("shutdown_grace = \"300ms\"").start();
-    let mut client = server.connect();
-    client.send(&Request::get("/loop.php"));
-    eventually("the script runs", || {
-        (!server.folder().read("waiting").is_empty()).then_some(())
-    });
-    server.stop();
+    for script in ["/loop.php", "/loop.php?asleep"] {
+        let server = server().server("shutdown_grace = \"300ms\"").start();
+        let mut client = server.connect();
+        client.send(&Request::get(script));
+        eventually("the script runs", || {
+            (!server.folder().read("waiting").is_empty()).then_some(())
+        });
+        let log = server.stop();
+        log.wait_text("its worker stops and the grace period is over");
+    }
 }
 
 #[test]

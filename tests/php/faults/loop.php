@@ -1,3 +1,5 @@
 <?php
-set_time_limit((int) $_GET['limit']);
+if (isset($_GET['limit'])) {
+    set_time_limit((int) $_GET['limit']);
+}
 while (true);

@@ -262,12 +262,31 @@ static ZEND_FUNCTION(troupe_fclose)
     php_fclose(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 
-void troupe_streams_install(void)
+static zif_handler php_ignore_user_abort;
+
+/* The value that worker mode sets by itself says nothing about the script's tasks; this call does. */
+static ZEND_FUNCTION(troupe_ignore_user_abort)
 {
-    zend_internal_function *function = troupe_internal_function("fclose");
+    uint32_t arguments = ZEND_NUM_ARGS();
+
+    php_ignore_user_abort(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+    if (arguments == 1 && !EG(exception) && troupe_self) {
+        troupe_rust->ignore_abort(troupe_self->rust, PG(ignore_user_abort));
+    }
+}
+
+static void replace_handler(const char *name, zif_handler *before, zif_handler handler)
+{
+    zend_internal_function *function = troupe_internal_function(name);
 
     if (function) {
-        php_fclose = function->handler;
-        function->handler = ZEND_FN(troupe_fclose);
+        *before = function->handler;
+        function->handler = handler;
     }
+}
+
+void troupe_streams_install(void)
+{
+    replace_handler("fclose", &php_fclose, ZEND_FN(troupe_fclose));
+    replace_handler("ignore_user_abort", &php_ignore_user_abort, ZEND_FN(troupe_ignore_user_abort));
 }

@@ -178,6 +178,8 @@ typedef struct troupe_callbacks {
     bool (*sent_task_is_over)(void *task);
     int (*sent_task_descriptor)(void *task);
     void (*end_sent_task)(void *task);
+    /* The script itself has called ignore_user_abort(). */
+    void (*ignore_abort)(void *thread, bool ignores);
     troupe_answer (*receive_task)(void *thread, troupe_value **payload, void **task); /* OK, NOTHING: none */
     troupe_answer (*update_task)(void *thread, void *task, troupe_value *update);
     troupe_result (*await_cancel)(void *thread, void *task, int64_t wait); /* OK, NOTHING: not yet */

@@ -58,6 +58,7 @@ pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
     await_update: Some(calls::await_update),
     sent_task_is_over: Some(calls::sent_task_is_over),
     sent_task_descriptor: Some(calls::sent_task_descriptor),
+    ignore_abort: Some(calls::ignore_abort),
     end_sent_task: Some(calls::end_sent_task),
     receive_task: Some(calls::receive_task),
     update_task: Some(calls::update_task),

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::background::leash::Leash;
 use crate::sync::{Mutex, lock, unlock_and_wake};
 
 /// Bytes of body that the writer gathers before it sends them unasked.
@@ -70,6 +71,7 @@ struct Inner {
     reader_gone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    leash: Option<Arc<Leash>>,
 }
 
 /// Opens a response port.
@@ -81,6 +83,7 @@ pub fn response_port() -> (ResponseWriter, ResponseReader) {
         reader_gone: false,
         reader: None,
         writer: None,
+        leash: None,
     }));
     let writer = ResponseWriter {
         inner: inner.clone(),
@@ -113,6 +116,17 @@ impl ResponseWriter {
     pub(crate) fn breaker(&self) -> ResponseBreaker {
         ResponseBreaker {
             inner: self.inner.clone(),
+        }
+    }
+
+    /// Says whom to tell when the client leaves before the response has ended.
+    pub(crate) fn tie(&self, leash: Arc<Leash>) {
+        let mut inner = lock(&self.inner);
+        if inner.reader_gone {
+            drop(inner);
+            leash.client_left();
+        } else {
+            inner.leash = Some(leash);
         }
     }
 
@@ -190,6 +204,7 @@ impl ResponseWriter {
             None => inner.parts.push_back(Part::Body(body)),
         }
         inner.outcome = Some(Outcome::Complete);
+        inner.leash = None;
         let waker = inner.reader.take();
         unlock_and_wake(inner, waker);
     }
@@ -275,7 +290,11 @@ impl Drop for ResponseReader {
         inner.reader_gone = true;
         inner.parts.clear();
         let waker = inner.writer.take();
+        let leash = inner.leash.take();
         unlock_and_wake(inner, waker);
+        if let Some(leash) = leash {
+            leash.client_left();
+        }
     }
 }
 

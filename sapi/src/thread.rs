@@ -1,12 +1,14 @@
 //! A PHP thread: one OS thread, one Zend context, driven by a [`Driver`].
 
 use std::ffi::{CString, c_void};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::background::TaskHold;
 use crate::background::calls::Backstage;
+use crate::background::leash::Leash;
 use crate::control::{Activity, Shared, ThreadControl};
 use crate::driver::{Driver, Run, WorkerScript};
 use crate::engine::STACK;
@@ -42,6 +44,8 @@ impl PhpThread {
 
 /// The thread's Rust side; the C side holds its address as an opaque pointer.
 pub(crate) struct Local {
+    /// Its name, as its owner gave it.
+    name: String,
     pub(crate) driver: Box<dyn Driver>,
     pub(crate) wait: Wait,
     pub(crate) shared: Arc<Shared>,
@@ -67,6 +71,36 @@ pub(crate) struct Current {
     pub(crate) response: Option<ResponseWriter>,
     pub(crate) write_idle_timeout: Option<Duration>,
     pub(crate) bodyless: bool,
+    /// The tasks it has sent.
+    leash: Option<Arc<Leash>>,
+    /// Its script has called `ignore_user_abort(true)`.
+    keeps_tasks: bool,
+}
+
+impl Current {
+    /// Ties a task to this request: it ends when the client leaves, unless the script says otherwise.
+    pub(crate) fn tie(&mut self, task: Weak<dyn TaskHold>) {
+        // Who has the whole answer is not expected to stay.
+        let Some(response) = &self.response else {
+            return;
+        };
+        let keeps = self.keeps_tasks;
+        let leash = self.leash.get_or_insert_with(|| {
+            let leash = Arc::<Leash>::default();
+            leash.keep(keeps);
+            response.tie(leash.clone());
+            leash
+        });
+        leash.tie(task);
+    }
+
+    /// The script says whether it goes on without its client.
+    pub(crate) fn ignore_abort(&mut self, ignores: bool) {
+        self.keeps_tasks = ignores;
+        if let Some(leash) = &self.leash {
+            leash.keep(ignores);
+        }
+    }
 }
 
 /// The strings of a request.
@@ -121,6 +155,8 @@ impl Local {
             body_idle_timeout: request.body_idle_timeout,
             response: Some(response),
             write_idle_timeout: request.write_idle_timeout,
+            leash: None,
+            keeps_tasks: false,
         });
         true
     }
@@ -161,7 +197,7 @@ impl Local {
     /// A background worker became ready: it takes its place at its port, and a drain reaches it there.
     pub(crate) fn take_place(&mut self) {
         if let Some(own) = &self.backstage.own {
-            let place = own.tasks.place();
+            let place = own.tasks.place(&self.name);
             self.shared.hold(Arc::new(place.stopper()));
             self.backstage.place = Some(place);
         }
@@ -192,6 +228,7 @@ pub(crate) fn spawn(
     make_driver: impl FnOnce() -> Box<dyn Driver> + Send + 'static,
 ) -> std::io::Result<PhpThread> {
     let (sender, receiver) = channel();
+    let own_name = name.to_owned();
     let body = move || {
         let wait = Wait::for_this_thread();
         let shared = Arc::new(Shared::new(wait.parker(), watchdog.clone()));
@@ -205,6 +242,7 @@ pub(crate) fn spawn(
             return;
         }
         let mut local = Local {
+            name: own_name,
             driver: make_driver(),
             wait,
             shared,

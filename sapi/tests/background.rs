@@ -5,7 +5,7 @@
 mod common;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use common::{answer, c, engine, path_text, request, script_path};
 use troupe_sapi::*;
@@ -17,7 +17,7 @@ struct Site {
     threads: Mutex<Vec<PhpThread>>,
     outcomes: Mutex<Vec<TaskOutcome>>,
     exits: Arc<Mutex<Vec<ScriptExit>>>,
-    this: OnceLock<std::sync::Weak<Site>>,
+    this: OnceLock<Weak<Site>>,
 }
 
 impl Site {
@@ -66,7 +66,12 @@ impl Scope for Site {
             .clone())
     }
 
-    fn observe(&self, _worker: &str, _sender: &str) -> Arc<dyn TaskObserver> {
+    fn observe(
+        &self,
+        _worker: &str,
+        _sender: &str,
+        _task: Weak<dyn TaskHold>,
+    ) -> Arc<dyn TaskObserver> {
         Arc::new(Observer(self.this.get().unwrap().upgrade().unwrap()))
     }
 }
@@ -74,8 +79,9 @@ impl Scope for Site {
 struct Observer(Arc<Site>);
 
 impl TaskObserver for Observer {
-    fn taken(&self) {}
-    fn ended(&self, outcome: &TaskOutcome, _sent: u64, _read: u64) {
+    fn accepted(&self) {}
+    fn taken(&self, _worker: &Arc<str>) {}
+    fn ended(&self, outcome: &TaskOutcome) {
         self.0.outcomes.lock().unwrap().push(outcome.clone());
     }
 }

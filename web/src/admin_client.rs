@@ -60,6 +60,11 @@ impl<'a> Client<'a> {
             .map(drop)
     }
 
+    /// Cancels a task.
+    pub fn cancel(&self, node: &str) -> Result<(), ClientError> {
+        self.ask("POST", &format!("/nodes/{node}/cancel")).map(drop)
+    }
+
     /// Shows what a worker runs.
     pub fn backtrace(&self, node: &str) -> Result<(), ClientError> {
         show(&self.ask("GET", &format!("/nodes/{node}/backtrace"))?);

@@ -107,6 +107,7 @@ fn background(site: &config::Site, worker: &Background) -> BackgroundSpec {
         at_boot: worker.name.is_some() && worker.num > 0,
         max_queue: worker.max_queue,
         max_names: worker.max_names,
+        task_deadline: worker.task_deadline,
         worker: child(&worker.restart),
         policy: policy(&worker.restart),
     }

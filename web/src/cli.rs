@@ -41,6 +41,9 @@ pub enum Command {
     /// Restart a worker, a pool, a site or everything, without losing a request
     Restart(Node),
 
+    /// Cancel a task: its sender and its worker are told so
+    Cancel(Node),
+
     /// Show what PHP code a worker runs at this moment
     Backtrace(Node),
 

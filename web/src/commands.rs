@@ -46,6 +46,10 @@ pub fn execute(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             Client::new(&node.server)?.restart(&node.node)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Cancel(node) => {
+            Client::new(&node.server)?.cancel(&node.node)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Backtrace(node) => {
             Client::new(&node.server)?.backtrace(&node.node)?;
             Ok(ExitCode::SUCCESS)

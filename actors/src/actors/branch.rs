@@ -169,6 +169,10 @@ impl Branch {
                 self.brood.stop_child(child);
                 let _ = steer.reply.send(Ok(()));
             }
+            Action::Cancel => {
+                let error = SteerError::Unfit(steer.target);
+                let _ = steer.reply.send(Err(error));
+            }
             // What does not run has nothing to end.
             Action::Kill => {
                 let _ = steer.reply.send(Ok(()));

@@ -7,6 +7,7 @@ use troupe_sapi::{BackgroundPort, Scope, Unavailable};
 
 use super::port::{Outage, PoolPort};
 use super::spec::PoolSpec;
+use super::stats::TaskStats;
 
 /// Where a pool's work comes in. It outlives the pool's actor.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub enum Door {
         port: Arc<BackgroundPort>,
         /// The workers that its scripts may use in turn.
         scope: Arc<dyn Scope>,
+        /// What is counted of its tasks.
+        stats: Arc<TaskStats>,
     },
 }
 
@@ -31,6 +34,14 @@ impl Door {
         match self {
             Self::Requests { port, .. } => (port.waiting(), port.capacity()),
             Self::Tasks { port, .. } => (port.tasks.len(), port.tasks.capacity()),
+        }
+    }
+
+    /// Tasks that its workers have in hand.
+    pub fn running(&self) -> Option<u64> {
+        match self {
+            Self::Requests { .. } => None,
+            Self::Tasks { stats, .. } => Some(stats.running()),
         }
     }
 

@@ -22,7 +22,19 @@ pub fn spawn<A>(
 where
     A: Actor<Context = Context<A>>,
 {
-    let mut context = Context::new();
+    spawn_in(Context::new(), census, make, on_end)
+}
+
+/// The same for a context whose mailbox is in use already.
+pub fn spawn_in<A>(
+    mut context: Context<A>,
+    census: &Census,
+    make: impl FnOnce(&mut Context<A>) -> A,
+    on_end: impl FnOnce(Option<String>) + 'static,
+) -> Addr<A>
+where
+    A: Actor<Context = Context<A>>,
+{
     let actor = make(&mut context);
     let future = context.into_future(actor);
     let address = future.address();

@@ -20,7 +20,9 @@ use super::pool;
 use super::port::PoolPort;
 use super::scope::SiteScope;
 use super::spec::{PoolSpec, ServerSpec, SiteSpec};
+use super::stats::TaskStats;
 use super::steer::{Action, Steer, SteerError};
+use super::tasks;
 use super::thread::Spawn;
 use crate::supervision::{ChildId, ChildSpec, Policy};
 use crate::tree::{Kind, NodeId, Tree};
@@ -174,6 +176,16 @@ impl Handle {
     /// Ends the scripts that run at a node. Returns at once.
     pub async fn kill(&self, node: NodeId) -> Result<(), SteerError> {
         self.steer(node, Action::Kill).await
+    }
+
+    /// Ends a task: its sender and its worker are told that it was cancelled. Returns at once.
+    pub async fn cancel(&self, node: NodeId) -> Result<(), SteerError> {
+        self.steer(node, Action::Cancel).await
+    }
+
+    /// What is counted of the tasks of a site's background worker, once one was sent.
+    pub fn task_stats(&self, site: &str, worker: &str) -> Option<Arc<TaskStats>> {
+        self.sites.get(site)?.scope.desk().stats(worker)
     }
 
     async fn steer(&self, target: NodeId, action: Action) -> Result<(), SteerError> {
@@ -359,7 +371,7 @@ fn grow_site(
         let id = entry.id().http_pool(&spec.name);
         children.push(pool_below(
             ChildId(number),
-            1,
+            2,
             id,
             Kind::HttpPool,
             spec.clone(),
@@ -368,6 +380,18 @@ fn grow_site(
                 scope: Some(scope.clone()),
             },
         ));
+    }
+    // Tasks need it before their senders and workers run, and until they have ended.
+    if !scope.is_empty() {
+        let desk = scope.desk().clone();
+        children.push(Offspring {
+            number: ChildId(0),
+            spec: supervisor_spec(0),
+            id: entry.id().tasks(),
+            kind: Kind::Tasks,
+            name: "tasks".to_owned(),
+            grow: Rc::new(move |birth| tasks::grow(&desk, birth)),
+        });
     }
     let census = house.census.clone();
     let on_end = words.clone();
@@ -399,9 +423,10 @@ fn background_pool(
     let door = Door::Tasks {
         port,
         scope: scope.clone(),
+        stats: scope.desk().open_stats(name),
     };
     let id = site.background_pool(name);
-    Some(pool_below(number, 0, id, Kind::BackgroundPool, spec, door))
+    Some(pool_below(number, 1, id, Kind::BackgroundPool, spec, door))
 }
 
 fn pool_below(

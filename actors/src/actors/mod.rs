@@ -1,7 +1,8 @@
 //! The actors: they own what they stand for and carry out what `supervision` decides.
 //!
 //! ```text
-//!   Branch (root) ─┬─ Branch (site) ─── Pool ─── Worker ═══ PHP thread (HttpDriver)
+//!   Branch (root) ─┬─ Branch (site) ─┬─ Pool ─── Worker ═══ PHP thread (HttpDriver)
+//!                  │                 └─ Tasks ── Task ┄┄┄┄┄ two streams in scripts
 //!                  └─ Pool (classic) ── Worker ═══ PHP thread
 //!
 //!   Order, Steer ──►  down the tree        ◄── Word  up the tree
@@ -16,6 +17,7 @@
 //! | `kin` | what parents and children say to each other |
 //! | `brood` | the part that every supervising actor has |
 //! | `branch`, `pool`, `worker` | the actors |
+//! | `tasks`, `task` | the actors of what requests have handed to background workers |
 //! | `driver` | the worker's arm on its PHP thread |
 //! | `port`, `stats` | a pool's front door, and how long requests waited and took |
 //! | `thread`, `boards` | what is needed of PHP threads, and where their owners leave the hold of them |
@@ -38,6 +40,8 @@ mod scope;
 mod spec;
 mod stats;
 mod steer;
+mod task;
+mod tasks;
 mod thread;
 mod worker;
 
@@ -45,7 +49,7 @@ pub use census::Census;
 pub use handle::{BacktraceError, Farewell, Handle, StartError, start};
 pub use port::{Outage, PoolPort, Refused};
 pub use spec::{BackgroundSpec, PoolSpec, Script, ServerSpec, SiteSpec, Work};
-pub use stats::{BOUNDS, Counts, Histogram, Stats};
+pub use stats::{BOUNDS, Counts, Histogram, Stats, TaskEnds, TaskStats};
 pub use steer::{Action, SteerError};
 pub use thread::{Control, Spawn, Spawned};
 

@@ -72,6 +72,7 @@ impl Pool {
             let (depth, capacity) = probed.queue();
             Live {
                 queue: Some(Queue { depth, capacity }),
+                running: probed.running(),
                 ..Live::default()
             }
         })));
@@ -404,6 +405,10 @@ impl Handler<Steer> for Pool {
                 }
             }
             (Action::Kill, Some(child)) => self.brood.steer(child, steer),
+            (Action::Cancel, found) if all || found.is_some() => {
+                let error = SteerError::Unfit(steer.target);
+                let _ = steer.reply.send(Err(error));
+            }
             (_, _) => {
                 let error = SteerError::NotFound(steer.target);
                 let _ = steer.reply.send(Err(error));

@@ -5,12 +5,13 @@
 //! site's actor is told and the script waits at the port.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix::{Message, Recipient};
-use troupe_sapi::{BackgroundPort, Scope, ScopeError, TaskObserver, TaskOutcome, Unavailable};
+use troupe_sapi::{BackgroundPort, Scope, ScopeError, TaskHold, TaskObserver, Unavailable};
 
 use super::spec::{BackgroundSpec, PoolSpec};
+use super::tasks::Desk;
 
 /// Asks a site for a background worker that does not run.
 #[derive(Debug, Message)]
@@ -23,6 +24,7 @@ pub struct Summon {
 pub struct SiteScope {
     declared: HashMap<String, BackgroundSpec>,
     catch_all: Option<BackgroundSpec>,
+    desk: Arc<Desk>,
     state: Mutex<State>,
 }
 
@@ -41,6 +43,7 @@ impl SiteScope {
         let scope = Self {
             declared: specs.iter().filter_map(named).collect(),
             catch_all: specs.iter().find(|spec| spec.name.is_none()).cloned(),
+            desk: Arc::default(),
             state: Mutex::default(),
         };
         for (name, spec) in scope.declared.iter().filter(|(_, spec)| spec.at_boot) {
@@ -51,6 +54,16 @@ impl SiteScope {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the site's scripts hand their tasks in.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// True when the site has no background workers.
+    pub fn is_empty(&self) -> bool {
+        self.declared.is_empty() && self.catch_all.is_none()
     }
 
     /// The site's actor has taken its place. Returns the workers that are to run.
@@ -134,14 +147,14 @@ impl Scope for SiteScope {
         Ok(port)
     }
 
-    fn observe(&self, _worker: &str, _sender: &str) -> Arc<dyn TaskObserver> {
-        Arc::new(Unwatched)
+    fn observe(
+        &self,
+        worker: &str,
+        sender: &str,
+        task: Weak<dyn TaskHold>,
+    ) -> Arc<dyn TaskObserver> {
+        let spec = self.declared.get(worker).or(self.catch_all.as_ref());
+        let deadline = spec.and_then(|spec| spec.task_deadline);
+        self.desk.open(worker, sender, deadline, task)
     }
-}
-
-struct Unwatched;
-
-impl TaskObserver for Unwatched {
-    fn taken(&self) {}
-    fn ended(&self, _: &TaskOutcome, _: u64, _: u64) {}
 }

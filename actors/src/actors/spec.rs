@@ -44,6 +44,8 @@ pub struct BackgroundSpec {
     pub max_queue: usize,
     /// Names that the catch-all may start.
     pub max_names: usize,
+    /// So long may a thread have a task in hand; `None` is unlimited.
+    pub task_deadline: Option<Duration>,
     /// How each thread is started, stopped and restarted.
     pub worker: ChildSpec,
     /// When the pool gives up.

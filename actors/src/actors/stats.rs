@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use troupe_sapi::TaskOutcome;
+
 /// Upper bounds of the buckets in seconds; the last bucket has none.
 pub const BOUNDS: [f64; 14] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
@@ -55,6 +57,84 @@ pub struct Stats {
     pub wait: Histogram,
     /// From then until it was answered.
     pub service: Histogram,
+}
+
+/// What is counted of one background worker's tasks. Every task that was sent ends in one of the others.
+#[derive(Debug, Default)]
+pub struct TaskStats {
+    sent: AtomicU64,
+    taken: AtomicU64,
+    /// Ends of tasks that a thread had taken.
+    returned: AtomicU64,
+    completed: AtomicU64,
+    cancelled: AtomicU64,
+    aborted: AtomicU64,
+    timed_out: AtomicU64,
+    /// From the sending until a thread took it.
+    pub wait: Histogram,
+    /// From then until its end.
+    pub run: Histogram,
+}
+
+/// Ends of tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskEnds {
+    /// The worker closed them.
+    pub completed: u64,
+    /// The sender, its client's departure or an operator ended them.
+    pub cancelled: u64,
+    /// The worker ended first, or never took them.
+    pub aborted: u64,
+    /// Nobody accepted them in time, or they passed their deadline.
+    pub timed_out: u64,
+}
+
+impl TaskStats {
+    pub(crate) fn sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn taken(&self, waited: Duration) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        self.wait.record(waited);
+    }
+
+    pub(crate) fn ended(&self, outcome: &TaskOutcome, ran: Option<Duration>) {
+        if let Some(ran) = ran {
+            self.returned.fetch_add(1, Ordering::Relaxed);
+            self.run.record(ran);
+        }
+        let count = match outcome {
+            TaskOutcome::Completed => &self.completed,
+            TaskOutcome::Cancelled | TaskOutcome::Revoked | TaskOutcome::Deserted => {
+                &self.cancelled
+            }
+            TaskOutcome::Aborted | TaskOutcome::Refused(_) => &self.aborted,
+            TaskOutcome::Overdue(_) | TaskOutcome::NotAccepted => &self.timed_out,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tasks that were sent.
+    pub fn total(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Tasks that a thread has in hand. Told from two counts that are not read at once: a moment's view.
+    pub fn running(&self) -> u64 {
+        let returned = self.returned.load(Ordering::Relaxed);
+        self.taken.load(Ordering::Relaxed).saturating_sub(returned)
+    }
+
+    /// How they ended.
+    pub fn ends(&self) -> TaskEnds {
+        TaskEnds {
+            completed: self.completed.load(Ordering::Relaxed),
+            cancelled: self.cancelled.load(Ordering::Relaxed),
+            aborted: self.aborted.load(Ordering::Relaxed),
+            timed_out: self.timed_out.load(Ordering::Relaxed),
+        }
+    }
 }
 
 #[cfg(test)]

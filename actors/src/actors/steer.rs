@@ -1,4 +1,4 @@
-//! What people ask of a node: restart, drain, kill.
+//! What people ask of a node: restart, drain, kill, cancel.
 
 use actix::Message;
 use tokio::sync::oneshot;
@@ -14,6 +14,8 @@ pub enum Action {
     Drain,
     /// End what runs right now; by its restart policy the node comes back.
     Kill,
+    /// End a task: its sender and its worker are told so.
+    Cancel,
 }
 
 /// Why it was not done.
@@ -22,6 +24,9 @@ pub enum SteerError {
     /// There is no such node.
     #[error("there is no node {0}")]
     NotFound(NodeId),
+    /// Tasks are cancelled, all others are restarted, drained or killed.
+    #[error("{0} is not something that this can be done to")]
+    Unfit(NodeId),
     /// A worker did not come back, so the restart was halted before it reached the others.
     #[error("the restart of {node} halted: {reason}; {left} workers keep running what they have")]
     Halted {

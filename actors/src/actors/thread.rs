@@ -25,6 +25,8 @@ pub trait Control: Send + Sync {
     fn status(&self) -> Status;
     /// Ends what it runs; false when it ran nothing.
     fn kill(&self, reason: KillReason) -> bool;
+    /// The same, while it is still in that run.
+    fn kill_run(&self, reason: KillReason, run: u64) -> bool;
     /// Asks the script to leave where it says by itself that it can: a background worker's stream.
     fn drain(&self);
     /// Takes a `drain` back, before the next run.
@@ -54,6 +56,10 @@ impl Control for ThreadControl {
 
     fn kill(&self, reason: KillReason) -> bool {
         self.kill(reason, None)
+    }
+
+    fn kill_run(&self, reason: KillReason, run: u64) -> bool {
+        self.kill(reason, Some(run))
     }
 
     fn drain(&self) {

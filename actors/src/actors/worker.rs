@@ -127,7 +127,7 @@ impl Worker {
                 let recycling = self.post.recycling.clone();
                 Box::new(HttpDriver::new(reins, port, scope, recycling))
             }
-            Door::Tasks { port, scope } => Box::new(BackgroundDriver::new(reins, port, scope)),
+            Door::Tasks { port, scope, .. } => Box::new(BackgroundDriver::new(reins, port, scope)),
         };
         let Spawned { control, join } =
             self.house.threads.spawn(self.entry.id().as_str(), driver)?;
@@ -245,6 +245,7 @@ impl Worker {
             }
             // The pool keeps these to itself: it is the one that knows when the worker is ready again.
             Action::Restart | Action::Drain => Err(SteerError::NotFound(steer.target)),
+            Action::Cancel => Err(SteerError::Unfit(steer.target)),
         };
         // Whoever asked may no longer wait.
         let _ = steer.reply.send(result);
@@ -351,7 +352,7 @@ fn look(control: &dyn Control) -> Live {
         current,
         served: Some(status.served),
         memory: Some(status.memory as u64),
-        queue: None,
+        ..Live::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The address of a node, made of its ancestors' kinds and names.
 //!
-//! `root`, `classic:2`, `site:shop:http:api:1`, `site:shop:background:mailer:task:17`. An id is one segment of a
+//! `root`, `classic:2`, `site:shop:http:api:1`, `site:shop:background:mailer:2`, `site:shop:tasks:17`. An id is one segment of a
 //! URL path as it stands: every byte of a name that is not a letter, a digit, `.`, `_` or `-` is written as `~`
 //! and two hexadecimal digits, so that no name can hold a slash, a colon or a character that clients escape.
 
@@ -44,9 +44,14 @@ impl NodeId {
         self.below("", &number.to_string())
     }
 
-    /// A task of a background pool.
+    /// What a site's tasks are below.
+    pub fn tasks(&self) -> Self {
+        Self(format!("{}:tasks", self.0).into())
+    }
+
+    /// A task, by its number.
     pub fn task(&self, number: u64) -> Self {
-        self.below("task:", &number.to_string())
+        Self(format!("{}:{number}", self.0).into())
     }
 
     fn below(&self, kind: &str, name: &str) -> Self {
@@ -107,10 +112,8 @@ mod tests {
     fn ids_read_from_the_outside_in() {
         let pool = NodeId::site("shop").background_pool("mailer");
         assert_eq!(pool.worker(1).as_str(), "site:shop:background:mailer:1");
-        assert_eq!(
-            pool.task(17).as_str(),
-            "site:shop:background:mailer:task:17"
-        );
+        let tasks = NodeId::site("shop").tasks();
+        assert_eq!(tasks.task(17).as_str(), "site:shop:tasks:17");
         assert_eq!(NodeId::classic().worker(2).as_str(), "classic:2");
     }
 

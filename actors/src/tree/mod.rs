@@ -9,7 +9,7 @@ mod picture;
 mod registry;
 
 pub use id::NodeId;
-pub use node::{Current, Facts, Failures, Kind, LastExit, Live, Node, Queue, State};
+pub use node::{Current, Errand, Facts, Failures, Kind, LastExit, Live, Node, Queue, State};
 pub use picture::picture;
 pub use registry::{Change, Entry, Feed, Probe, Tree};
 

@@ -28,6 +28,8 @@ pub enum Kind {
     HttpWorker,
     /// A thread that runs a background script.
     BackgroundWorker,
+    /// The supervisor of a site's tasks.
+    Tasks,
     /// Work handed to a background worker.
     Task,
 }
@@ -42,6 +44,7 @@ impl Kind {
             Self::HttpPool => "http pool",
             Self::BackgroundPool => "background pool",
             Self::ClassicWorker | Self::HttpWorker | Self::BackgroundWorker => "worker",
+            Self::Tasks => "tasks",
             Self::Task => "task",
         }
     }
@@ -61,6 +64,10 @@ pub enum State {
     Waiting,
     /// Ended, and does not come back by itself.
     Stopped,
+    /// A task that waits for a thread.
+    Queued,
+    /// A task that a thread has in hand.
+    Running,
 }
 
 impl State {
@@ -72,6 +79,8 @@ impl State {
             Self::Draining => "draining",
             Self::Waiting => "waiting",
             Self::Stopped => "stopped",
+            Self::Queued => "queued",
+            Self::Running => "running",
         }
     }
 }
@@ -108,6 +117,23 @@ pub struct Queue {
     pub capacity: usize,
 }
 
+/// What a task is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Errand {
+    /// The URI of the request, or the name of the worker, that sent it.
+    pub sender: String,
+    /// The thread that has it in hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<NodeId>,
+    /// Since it was sent.
+    #[serde(serialize_with = "millis", rename = "age_ms")]
+    pub age: Duration,
+    /// Updates that the worker has sent.
+    pub updates_sent: u64,
+    /// Updates that the sender has read.
+    pub updates_read: u64,
+}
+
 /// The part of a node that changes with every request: read from where it is kept when somebody asks.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
@@ -119,6 +145,10 @@ pub struct Live {
     pub memory: Option<u64>,
     /// What waits.
     pub queue: Option<Queue>,
+    /// Tasks that a background worker's threads have in hand.
+    pub running: Option<u64>,
+    /// What a task is about.
+    pub errand: Option<Errand>,
 }
 
 /// The part of a node that its owner tells the tree when it changes.
@@ -223,6 +253,12 @@ pub struct Node {
     /// What waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<Queue>,
+    /// Tasks that a background worker's threads have in hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<u64>,
+    /// What a task is about.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "task")]
+    pub errand: Option<Errand>,
     /// Its children in the order they were added. Empty in a change.
     pub children: Vec<Node>,
 }

@@ -25,6 +25,9 @@ pub fn picture(node: &Node) -> String {
     text
 }
 
+/// So many children of a node are drawn: a site may have thousands of tasks.
+const MOST: usize = 100;
+
 struct Row {
     name: String,
     state: String,
@@ -37,8 +40,9 @@ fn collect(node: &Node, first: &str, rest: &str, rows: &mut Vec<Row>) {
         state: format!("{} {}", state(node), duration(node.age)),
         about: about(node),
     });
-    let last = node.children.len().saturating_sub(1);
-    for (place, child) in node.children.iter().enumerate() {
+    let shown = &node.children[..node.children.len().min(MOST)];
+    let last = shown.len().saturating_sub(1);
+    for (place, child) in shown.iter().enumerate() {
         let (branch, trunk) = if place == last {
             ("└─ ", "   ")
         } else {
@@ -55,7 +59,12 @@ fn collect(node: &Node, first: &str, rest: &str, rows: &mut Vec<Row>) {
 
 fn title(node: &Node) -> String {
     match node.kind {
-        Kind::Root | Kind::ClassicPool => node.kind.label().to_owned(),
+        Kind::Root | Kind::ClassicPool | Kind::Tasks => node.kind.label().to_owned(),
+        Kind::Task => format!(
+            "task {} for {}",
+            node.id.as_str().rsplit(':').next().unwrap_or_default(),
+            printable(&node.name)
+        ),
         kind => format!("{} {}", kind.label(), printable(&node.name)),
     }
 }
@@ -77,6 +86,25 @@ fn about(node: &Node) -> String {
             printable(&current.what),
             duration(current.age)
         ));
+    }
+    if let Some(errand) = &node.errand {
+        parts.push(format!("from {}", printable(&errand.sender)));
+        if let Some(worker) = &errand.worker {
+            parts.push(format!("at {worker}"));
+        }
+        parts.push(format!(
+            "updates {}/{} read",
+            errand.updates_read, errand.updates_sent
+        ));
+    }
+    if node.children.len() > MOST {
+        parts.push(format!(
+            "{}, the first {MOST} are shown",
+            node.children.len()
+        ));
+    }
+    if let Some(running) = node.running {
+        parts.push(format!("running {running}"));
     }
     if let Some(queue) = node.queue {
         parts.push(format!("queue {}/{}", queue.depth, queue.capacity));

@@ -4,7 +4,7 @@
 //! panicked, no node outlives its owner. Readers take no part in the actors' conversation, so the tree can be
 //! read while every mailbox is full and every PHP thread is stuck.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
@@ -17,6 +17,11 @@ use crate::supervision::Window;
 
 /// Changes a slow listener may fall behind before it misses some.
 const FEED_CAPACITY: usize = 256;
+
+/// Tasks come and go too fast to be told to listeners one by one; they are there when the tree is read.
+fn is_told(kind: Kind) -> bool {
+    kind != Kind::Task
+}
 
 /// Reads what changes with every request.
 pub type Probe = Arc<dyn Fn() -> Live + Send + Sync>;
@@ -52,7 +57,8 @@ struct Known {
     kind: Kind,
     name: String,
     parent: Option<NodeId>,
-    children: Vec<NodeId>,
+    /// By the serial of their entries: in the order they were added.
+    children: BTreeMap<u64, NodeId>,
     facts: Facts,
     probe: Option<Probe>,
 }
@@ -93,14 +99,16 @@ impl Tree {
                 kind,
                 name: name.to_owned(),
                 parent: parent.cloned(),
-                children: Vec::new(),
+                children: BTreeMap::new(),
                 facts: Facts::new(State::Starting),
                 probe: None,
             };
-            known.insert(id.clone(), node);
-            let parent = parent.and_then(|parent| known.get_mut(parent));
-            if let Some(parent) = parent.filter(|parent| !parent.children.contains(&id)) {
-                parent.children.push(id.clone());
+            let older = known.insert(id.clone(), node);
+            if let Some(parent) = parent.and_then(|parent| known.get_mut(parent)) {
+                if let Some(older) = older {
+                    parent.children.remove(&older.serial);
+                }
+                parent.children.insert(serial, id.clone());
             }
         }
         self.tell(&id);
@@ -174,9 +182,12 @@ impl Tree {
                 served: None,
                 memory: None,
                 queue: None,
+                running: None,
+                errand: None,
                 children: Vec::new(),
             };
-            (node, known.children.clone(), known.probe.clone())
+            let children = known.children.values().cloned().collect();
+            (node, children, known.probe.clone())
         };
         if let Some(probe) = probe {
             let live = probe();
@@ -184,6 +195,8 @@ impl Tree {
             node.served = live.served;
             node.memory = live.memory;
             node.queue = live.queue;
+            node.running = live.running;
+            node.errand = live.errand;
         }
         Some((node, children))
     }
@@ -192,7 +205,9 @@ impl Tree {
         if self.inner.feed.receiver_count() == 0 {
             return;
         }
-        if let Some((node, _)) = self.one(id) {
+        if let Some((node, _)) = self.one(id)
+            && is_told(node.kind)
+        {
             // Every listener may have left meanwhile.
             let _ = self.inner.feed.send(Change::Changed(Arc::new(node)));
         }
@@ -287,12 +302,16 @@ impl Drop for Entry {
             let gone = known.remove(&self.id);
             let parent = gone.as_ref().and_then(|gone| gone.parent.as_ref());
             if let Some(parent) = parent.and_then(|parent| known.get_mut(parent)) {
-                parent.children.retain(|child| *child != self.id);
+                parent.children.remove(&self.serial);
             }
             gone
         };
+        let told = gone.as_ref().is_some_and(|gone| is_told(gone.kind));
         // As above: outside the lock.
         drop(gone);
+        if !told {
+            return;
+        }
         // Nobody may be listening.
         let _ = self.tree.inner.feed.send(Change::Removed(self.id.clone()));
     }

@@ -138,6 +138,7 @@ fn json_tells_everything_an_operator_needs() {
             depth: 3,
             capacity: 64,
         }),
+        ..Live::default()
     })));
     let json = serde_json::to_value(tree.node(entries[2].id()).unwrap()).unwrap();
     assert_eq!(json["id"], "site:shop:http:api");

@@ -269,11 +269,16 @@ fn send(
             "background worker {name} has one thread and would wait for itself: it cannot send itself a task"
         )));
     }
-    let observer = match &local.backstage.scope {
-        Some(scope) => scope.observe(&port.name, &local.who()),
-        None => return Err(failure("no background worker configured")),
+    let Some(scope) = &local.backstage.scope else {
+        return Err(failure("no background worker configured"));
     };
-    let (sender, offer) = task(payload, observer);
+    let (scope, who) = (scope.clone(), local.who());
+    let (sender, offer) = task(payload, |task| {
+        if let Some(request) = &mut local.request {
+            request.tie(task.clone());
+        }
+        scope.observe(&port.name, &who, task)
+    });
     let mut sent = Sent {
         sender: ManuallyDrop::new(sender),
         queue: port.tasks.clone(),
@@ -281,10 +286,11 @@ fn send(
     let mut offer = Some(offer);
     let mut line = port.tasks.line();
     let waited = local.wait.until(Heed::Kill, deadline, |cx| {
-        if offer.is_some()
-            && let Err(why) = ready!(line.poll_send(&mut offer, cx))
-        {
-            return Poll::Ready(Err(why));
+        if offer.is_some() {
+            if let Err(why) = ready!(line.poll_send(&mut offer, cx)) {
+                return Poll::Ready(Err(why));
+            }
+            sent.sender.accepted();
         }
         if until_taken {
             sent.sender.poll_taken(cx).map(Ok)
@@ -295,7 +301,10 @@ fn send(
     match waited {
         Ok(Ok(())) => Ok(Some(sent)),
         Ok(Err(why)) => Err(unavailable(name, why)),
-        Err(Interrupted::Deadline) => Err(timed_out(name)),
+        Err(Interrupted::Deadline) => {
+            sent.sender.give_up();
+            Err(timed_out(name))
+        }
         Err(_) => Ok(None),
     }
 }
@@ -308,10 +317,19 @@ fn over(outcome: TaskOutcome) -> Result<troupe_result, Failure> {
             message: format!("background worker exited without completing the task: {why}"),
             cause: why,
         }),
-        TaskOutcome::Cancelled | TaskOutcome::Aborted => Err(failure(
+        TaskOutcome::Revoked => Err(failure("the task was cancelled by the operator")),
+        TaskOutcome::Deserted => Err(failure(
+            "the client has gone away: its tasks were cancelled",
+        )),
+        TaskOutcome::Overdue(limit) => Err(failure(overdue(limit))),
+        TaskOutcome::Cancelled | TaskOutcome::NotAccepted | TaskOutcome::Aborted => Err(failure(
             "background worker exited without completing the task",
         )),
     }
+}
+
+fn overdue(limit: Duration) -> String {
+    format!("the task ran for longer than its deadline of {limit:?}")
 }
 
 pub(crate) extern "C" fn read_task(
@@ -361,6 +379,14 @@ pub(crate) extern "C" fn await_update(
             sent.sender.poll_readable(cx)
         }))
     })
+}
+
+pub(crate) extern "C" fn ignore_abort(thread: *mut c_void, ignores: bool) {
+    enter(thread, (), |local| {
+        if let Some(request) = &mut local.request {
+            request.ignore_abort(ignores);
+        }
+    });
 }
 
 pub(crate) extern "C" fn sent_task_is_over(task: *mut c_void) -> bool {
@@ -420,7 +446,11 @@ pub(crate) extern "C" fn update_task(
         let worker = unsafe { end_of::<Received>(task) };
         let result = match send_update(&local.wait, worker, update) {
             Ok(Ok(())) => Ok(TROUPE_OK),
-            Ok(Err(TaskClosed)) => Err(failure("the sender has closed the task")),
+            Ok(Err(TaskClosed)) => Err(failure(match worker.outcome() {
+                Some(TaskOutcome::Revoked) => "the task was cancelled by the operator".to_owned(),
+                Some(TaskOutcome::Overdue(limit)) => overdue(limit),
+                _ => "the sender has closed the task".to_owned(),
+            })),
             Err(_) => Ok(TROUPE_ENDING),
         };
         local.backstage.answer(result)

@@ -5,16 +5,18 @@
 
 mod bell;
 pub(crate) mod calls;
+pub(crate) mod leash;
 pub(crate) mod low_fd;
 mod task;
 mod task_queue;
 mod value;
 mod vars;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub use task::{
-    TaskClosed, TaskObserver, TaskOffer, TaskOutcome, TaskSender, TaskWorker, UPDATES, task,
+    TaskClosed, TaskHold, TaskLook, TaskObserver, TaskOffer, TaskOutcome, TaskSender, TaskWorker,
+    UPDATES, task,
 };
 pub use task_queue::{Line, Place, Signal, Stopper, TaskQueue};
 pub use value::Value;
@@ -83,6 +85,11 @@ pub trait Scope: Send + Sync {
     /// The worker of that name; started if it is not running. Does not wait for it.
     fn worker(&self, name: &str) -> Result<Arc<BackgroundPort>, ScopeError>;
 
-    /// Who is told of a task that is about to be sent: its actor.
-    fn observe(&self, worker: &str, sender: &str) -> Arc<dyn TaskObserver>;
+    /// Who is told of a task that is about to be sent: its actor, which gets a hold of the task.
+    fn observe(
+        &self,
+        worker: &str,
+        sender: &str,
+        task: Weak<dyn TaskHold>,
+    ) -> Arc<dyn TaskObserver>;
 }

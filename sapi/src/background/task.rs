@@ -3,7 +3,7 @@
 //! Three owners, each unique. [`TaskSender`] stays with the script that sent the task. [`TaskOffer`] carries the
 //! payload through the worker's queue and becomes the [`TaskWorker`] of the thread that takes it. Whoever goes
 //! first moves the outcome in, exactly once: a worker's end completes or aborts, a sender's end cancels. No end
-//! counts the others.
+//! counts the others. The task's actor, and the request that sent it, may end it from outside by a [`TaskHold`].
 //!
 //! Updates are bounded by [`UPDATES`] credits: the worker waits when the sender does not read.
 
@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::bell::Bell;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -26,8 +27,16 @@ pub enum TaskOutcome {
     Completed,
     /// The sender closed it first.
     Cancelled,
+    /// An operator cancelled it.
+    Revoked,
+    /// The client of the request that sent it went away.
+    Deserted,
     /// The worker let go of it without closing it.
     Aborted,
+    /// It ran for longer than its worker's tasks may.
+    Overdue(Duration),
+    /// The sender waited in vain for a worker to accept it.
+    NotAccepted,
     /// No worker took it.
     Refused(String),
 }
@@ -38,27 +47,51 @@ pub struct TaskClosed;
 
 /// What the task's actor is told. Called on PHP threads, under no lock; must not block.
 pub trait TaskObserver: Send + Sync {
-    /// A thread took the task.
-    fn taken(&self);
-    /// The task ended, after so many updates were sent and read.
-    fn ended(&self, outcome: &TaskOutcome, sent: u64, read: u64);
+    /// The task waits in the worker's queue. A thread may have taken it already.
+    fn accepted(&self);
+    /// The named thread took the task.
+    fn taken(&self, worker: &Arc<str>);
+    /// The task ended.
+    fn ended(&self, outcome: &TaskOutcome);
+}
+
+/// A task as it is seen from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskLook {
+    /// It has an outcome.
+    pub is_over: bool,
+    /// A worker has it in hand; it may still have when the task is over.
+    pub is_held: bool,
+    /// Updates that the worker has sent.
+    pub sent: u64,
+    /// Updates that the sender has read.
+    pub read: u64,
+}
+
+/// A hold of a task for those outside: its actor, and the request that sent it.
+pub trait TaskHold: Send + Sync {
+    /// A look at it now.
+    fn look(&self) -> TaskLook;
+    /// Moves an outcome in; both ends find it at once. False when there was one already.
+    fn end(&self, outcome: TaskOutcome) -> bool;
 }
 
 struct Inner<T> {
     updates: VecDeque<T>,
     outcome: Option<TaskOutcome>,
     taken: bool,
+    held: bool,
     sent: u64,
     read: u64,
     sender: Option<Waker>,
     worker: Option<Waker>,
     sender_bell: Bell,
     worker_bell: Bell,
+    observer: Option<Arc<dyn TaskObserver>>,
 }
 
 struct Port<T> {
     inner: Mutex<Inner<T>>,
-    observer: Arc<dyn TaskObserver>,
 }
 
 impl<T> Port<T> {
@@ -67,52 +100,87 @@ impl<T> Port<T> {
     }
 
     /// Moves the outcome in, if none is there yet.
-    fn end(&self, outcome: TaskOutcome) {
-        let (wakers, sent, read, dropped) = {
+    fn end(&self, outcome: TaskOutcome) -> bool {
+        let (wakers, dropped, observer) = {
             let mut inner = self.lock();
             if inner.outcome.is_some() {
-                return;
+                return false;
             }
             inner.outcome = Some(outcome.clone());
             inner.sender_bell.set(true);
             inner.worker_bell.set(true);
             // Nobody reads what a cancelled task still says.
             let dropped = match outcome {
-                TaskOutcome::Cancelled => std::mem::take(&mut inner.updates),
+                TaskOutcome::Cancelled | TaskOutcome::Deserted => {
+                    std::mem::take(&mut inner.updates)
+                }
                 _ => VecDeque::new(),
             };
-            (
-                [inner.sender.take(), inner.worker.take()],
-                inner.sent,
-                inner.read,
-                dropped,
-            )
+            let wakers = [inner.sender.take(), inner.worker.take()];
+            (wakers, dropped, inner.observer.take())
         };
         drop(dropped);
         for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
-        self.observer.ended(&outcome, sent, read);
+        if let Some(observer) = observer {
+            observer.ended(&outcome);
+        }
+        true
     }
 }
 
-/// Opens a task.
-pub fn task<T>(payload: T, observer: Arc<dyn TaskObserver>) -> (TaskSender<T>, TaskOffer<T>) {
+impl<T: Send> TaskHold for Port<T> {
+    fn look(&self) -> TaskLook {
+        let inner = self.lock();
+        TaskLook {
+            is_over: inner.outcome.is_some(),
+            is_held: inner.held,
+            sent: inner.sent,
+            read: inner.read,
+        }
+    }
+
+    fn end(&self, outcome: TaskOutcome) -> bool {
+        self.end(outcome)
+    }
+}
+
+/// Opens a task. `observe` gets a hold of it and says who is told of it.
+pub fn task<T: Send + 'static>(
+    payload: T,
+    observe: impl FnOnce(Weak<dyn TaskHold>) -> Arc<dyn TaskObserver>,
+) -> (TaskSender<T>, TaskOffer<T>) {
     let inner = Inner {
         updates: VecDeque::new(),
         outcome: None,
         taken: false,
+        held: false,
         sent: 0,
         read: 0,
         sender: None,
         worker: None,
         sender_bell: Bell::default(),
         worker_bell: Bell::default(),
+        observer: None,
     };
     let port = Arc::new(Port {
         inner: Mutex::new(inner),
-        observer,
     });
+    let hold: Weak<dyn TaskHold> = Arc::<Port<T>>::downgrade(&port);
+    let observer = observe(hold);
+    let ended = {
+        let mut inner = port.lock();
+        let ended = inner.outcome.clone();
+        if ended.is_none() {
+            inner.observer = Some(observer.clone());
+        }
+        ended
+    };
+    // By whoever has got the hold, in that moment.
+    if let Some(outcome) = ended {
+        observer.ended(&outcome);
+    }
     (
         TaskSender { port: port.clone() },
         TaskOffer {
@@ -169,6 +237,19 @@ impl<T> TaskSender<T> {
         Poll::Pending
     }
 
+    /// The task was put into the worker's queue.
+    pub fn accepted(&self) {
+        let observer = self.port.lock().observer.clone();
+        if let Some(observer) = observer {
+            observer.accepted();
+        }
+    }
+
+    /// Gives up a task that no worker has accepted in time.
+    pub fn give_up(&mut self) {
+        self.port.end(TaskOutcome::NotAccepted);
+    }
+
     /// True once the task is over and everything was read.
     pub fn is_exhausted(&self) -> bool {
         let inner = self.port.lock();
@@ -202,22 +283,26 @@ impl<T> TaskOffer<T> {
             .is_none_or(|port| port.lock().outcome.is_some())
     }
 
-    /// Takes the task: payload, and the end to answer through. `None` when the sender has given up.
-    pub fn take(mut self) -> Option<(T, TaskWorker<T>)> {
+    /// Takes the task for the named thread: payload, and the end to answer through. `None` when the sender has
+    /// given up.
+    pub fn take(mut self, worker: &Arc<str>) -> Option<(T, TaskWorker<T>)> {
         let port = self.port.take()?;
         let payload = self.payload.take()?;
-        let sender = {
+        let (sender, observer) = {
             let mut inner = port.lock();
             if inner.outcome.is_some() {
                 return None;
             }
             inner.taken = true;
-            inner.sender.take()
+            inner.held = true;
+            (inner.sender.take(), inner.observer.clone())
         };
         if let Some(sender) = sender {
             sender.wake();
         }
-        port.observer.taken();
+        if let Some(observer) = observer {
+            observer.taken(worker);
+        }
         Some((payload, TaskWorker { port }))
     }
 
@@ -308,9 +393,9 @@ impl<T> TaskWorker<T> {
         Poll::Pending
     }
 
-    /// True once the sender has given up.
-    pub fn is_closed(&self) -> bool {
-        self.port.lock().outcome.is_some()
+    /// How the task ended, once it is over.
+    pub fn outcome(&self) -> Option<TaskOutcome> {
+        self.port.lock().outcome.clone()
     }
 
     /// Ends the task well.
@@ -327,7 +412,9 @@ impl<T> TaskWorker<T> {
 impl<T> Drop for TaskWorker<T> {
     fn drop(&mut self) {
         self.port.end(TaskOutcome::Aborted);
-        self.port.lock().worker_bell = Bell::default();
+        let mut inner = self.port.lock();
+        inner.held = false;
+        inner.worker_bell = Bell::default();
     }
 }
 
@@ -339,18 +426,23 @@ mod tests {
     struct Heard(Mutex<Vec<String>>);
 
     impl TaskObserver for Heard {
-        fn taken(&self) {
-            lock(&self.0).push("taken".into());
+        fn accepted(&self) {}
+        fn taken(&self, worker: &Arc<str>) {
+            lock(&self.0).push(format!("taken by {worker}"));
         }
-        fn ended(&self, outcome: &TaskOutcome, sent: u64, read: u64) {
-            lock(&self.0).push(format!("{outcome:?} {sent} {read}"));
+        fn ended(&self, outcome: &TaskOutcome) {
+            lock(&self.0).push(format!("{outcome:?}"));
         }
     }
 
     fn open() -> (TaskSender<u32>, TaskOffer<u32>, Arc<Heard>) {
         let heard = Arc::new(Heard::default());
-        let (sender, offer) = task(7, heard.clone());
+        let (sender, offer) = task(7, |_| heard.clone());
         (sender, offer, heard)
+    }
+
+    fn take<T>(offer: TaskOffer<T>) -> Option<(T, TaskWorker<T>)> {
+        offer.take(&"w".into())
     }
 
     fn next(sender: &mut TaskSender<u32>) -> Poll<Result<u32, TaskOutcome>> {
@@ -360,7 +452,7 @@ mod tests {
     #[test]
     fn updates_sent_before_the_end_are_read_before_it() {
         let (mut sender, offer, heard) = open();
-        let (payload, mut worker) = offer.take().unwrap();
+        let (payload, mut worker) = take(offer).unwrap();
         assert_eq!(payload, 7);
         worker.update(1).unwrap();
         worker.update(2).unwrap();
@@ -371,7 +463,7 @@ mod tests {
         drop(sender);
         assert_eq!(
             *lock(&heard.0),
-            ["taken", "Aborted 2 0"],
+            ["taken by w", "Aborted"],
             "the outcome is moved in once"
         );
     }
@@ -379,7 +471,7 @@ mod tests {
     #[test]
     fn a_worker_waits_when_sixteen_updates_are_unread() {
         let (mut sender, offer, _) = open();
-        let (_, mut worker) = offer.take().unwrap();
+        let (_, mut worker) = take(offer).unwrap();
         let mut cx = Context::from_waker(Waker::noop());
         for n in 0..UPDATES as u32 {
             assert_eq!(worker.poll_room(&mut cx), Poll::Ready(Ok(())));
@@ -394,11 +486,11 @@ mod tests {
     fn a_cancelled_task_is_not_taken_and_refuses_updates() {
         let (sender, offer, heard) = open();
         drop(sender);
-        assert!(offer.take().is_none());
-        assert_eq!(*lock(&heard.0), ["Cancelled 0 0"]);
+        assert!(take(offer).is_none());
+        assert_eq!(*lock(&heard.0), ["Cancelled"]);
 
         let (sender, offer, _) = open();
-        let (_, mut worker) = offer.take().unwrap();
+        let (_, mut worker) = take(offer).unwrap();
         drop(sender);
         assert_eq!(worker.update(1), Err(TaskClosed));
     }
@@ -411,6 +503,34 @@ mod tests {
             next(&mut sender),
             Poll::Ready(Err(TaskOutcome::Refused("cannot boot".into())))
         );
+    }
+
+    #[test]
+    fn a_task_that_is_ended_from_outside_tells_both_ends_why() {
+        let mut hold = None;
+        let (mut sender, offer) = task(7, |port| {
+            hold = Some(port);
+            Arc::new(Heard::default())
+        });
+        let (_, mut worker) = take(offer).unwrap();
+        worker.update(1).unwrap();
+        let hold = hold.unwrap();
+        let ended = hold.upgrade().unwrap();
+        assert!(ended.end(TaskOutcome::Revoked));
+        assert!(!ended.end(TaskOutcome::Completed), "once");
+        assert_eq!(worker.update(2), Err(TaskClosed));
+        assert_eq!(worker.outcome(), Some(TaskOutcome::Revoked));
+        assert_eq!(next(&mut sender), Poll::Ready(Ok(1)));
+        assert_eq!(next(&mut sender), Poll::Ready(Err(TaskOutcome::Revoked)));
+        let seen = ended.look();
+        assert_eq!(
+            (seen.is_over, seen.is_held, seen.sent, seen.read),
+            (true, true, 1, 1)
+        );
+        drop(worker);
+        assert!(!ended.look().is_held);
+        drop((ended, sender));
+        assert!(hold.upgrade().is_none());
     }
 
     fn readable(descriptor: RawFd) -> bool {
@@ -426,7 +546,7 @@ mod tests {
     #[test]
     fn descriptors_are_readable_exactly_when_a_read_would_not_wait() {
         let (mut sender, offer, _) = open();
-        let (_, mut worker) = offer.take().unwrap();
+        let (_, mut worker) = take(offer).unwrap();
         worker.update(1).unwrap();
         let bell = sender.descriptor().unwrap();
         let other = worker.descriptor().unwrap();

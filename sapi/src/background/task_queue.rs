@@ -193,8 +193,8 @@ impl<T> TaskQueue<T> {
         }
     }
 
-    /// A ready thread's place.
-    pub fn place(&self) -> Place<T> {
+    /// The named thread's place, from the moment it is ready.
+    pub fn place(&self, worker: &str) -> Place<T> {
         let mut inner = self.lock();
         inner.next_id += 1;
         let id = inner.next_id;
@@ -204,6 +204,7 @@ impl<T> TaskQueue<T> {
         wake(wakers);
         Place {
             id,
+            worker: worker.into(),
             queue: self.clone(),
         }
     }
@@ -339,6 +340,7 @@ impl<T> Drop for Line<T> {
 /// A ready thread of the pool. Its drop passes its signal on.
 pub struct Place<T> {
     id: u64,
+    worker: Arc<str>,
     queue: TaskQueue<T>,
 }
 
@@ -432,7 +434,7 @@ impl<T> Place<T> {
             wake(next);
             if offer.is_cancelled() {
                 gone.push(offer);
-            } else if let Some(task) = offer.take() {
+            } else if let Some(task) = offer.take(&self.worker) {
                 break Some(task);
             }
         };
@@ -511,8 +513,9 @@ mod tests {
     struct Quiet;
 
     impl TaskObserver for Quiet {
-        fn taken(&self) {}
-        fn ended(&self, _: &TaskOutcome, _: u64, _: u64) {}
+        fn accepted(&self) {}
+        fn taken(&self, _: &Arc<str>) {}
+        fn ended(&self, _: &TaskOutcome) {}
     }
 
     fn cx() -> Context<'static> {
@@ -523,7 +526,7 @@ mod tests {
         queue: &TaskQueue<u32>,
         payload: u32,
     ) -> (TaskSender<u32>, Poll<Result<(), Unavailable>>) {
-        let (sender, offer) = task(payload, Arc::new(Quiet));
+        let (sender, offer) = task(payload, |_| Arc::new(Quiet));
         let sent = queue.line().poll_send(&mut Some(offer), &mut cx());
         (sender, sent)
     }
@@ -531,8 +534,8 @@ mod tests {
     #[test]
     fn each_task_signals_one_thread_and_a_waiting_one_first() {
         let queue = TaskQueue::new(8);
-        let mut busy = queue.place();
-        let mut idle = queue.place();
+        let mut busy = queue.place("w");
+        let mut idle = queue.place("w");
         assert!(idle.poll_signal(&mut cx()).is_pending());
         let (_first, sent) = send(&queue, 1);
         assert!(sent.is_ready());
@@ -552,7 +555,7 @@ mod tests {
     #[test]
     fn a_thread_that_takes_one_of_several_tasks_is_signalled_again() {
         let queue = TaskQueue::new(8);
-        let mut only = queue.place();
+        let mut only = queue.place("w");
         let _senders = [send(&queue, 1), send(&queue, 2)];
         for expected in [1, 2] {
             assert_eq!(only.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
@@ -564,8 +567,8 @@ mod tests {
     #[test]
     fn a_thread_that_leaves_passes_its_signal_on() {
         let queue = TaskQueue::new(8);
-        let mut first = queue.place();
-        let second = queue.place();
+        let mut first = queue.place("w");
+        let second = queue.place("w");
         assert!(first.poll_signal(&mut cx()).is_pending());
         let _sender = send(&queue, 1);
         assert!(first.is_signalled() && !second.is_signalled());
@@ -577,10 +580,10 @@ mod tests {
     fn a_thread_that_is_lost_aborts_every_task_it_holds() {
         let queue = TaskQueue::new(8);
         let mut senders = [send(&queue, 1).0, send(&queue, 2).0];
-        let mut place = queue.place();
+        let mut place = queue.place("w");
         let held = [place.receive().unwrap(), place.receive().unwrap()];
         let (waiting, _) = send(&queue, 3);
-        let sibling = queue.place();
+        let sibling = queue.place("w");
         place.stopper().lose();
         for sender in &mut senders {
             assert_eq!(
@@ -598,7 +601,7 @@ mod tests {
     #[test]
     fn a_thread_that_stops_says_so_once_and_then_ends() {
         let queue = TaskQueue::<u32>::new(1);
-        let mut place = queue.place();
+        let mut place = queue.place("w");
         place.stopper().stop();
         assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::Stop));
         assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::End));
@@ -610,10 +613,10 @@ mod tests {
         let queue = TaskQueue::new(1);
         let (first, sent) = send(&queue, 1);
         assert!(sent.is_ready());
-        let (_second, offer) = task(2, Arc::new(Quiet));
+        let (_second, offer) = task(2, |_| Arc::new(Quiet));
         let (mut line, mut offer) = (queue.line(), Some(offer));
         assert!(line.poll_send(&mut offer, &mut cx()).is_pending());
-        let (_third, late) = task(3, Arc::new(Quiet));
+        let (_third, late) = task(3, |_| Arc::new(Quiet));
         let (mut late_line, mut late) = (queue.line(), Some(late));
         drop(first);
         assert!(
@@ -621,7 +624,7 @@ mod tests {
             "it is not its turn"
         );
         assert!(line.poll_send(&mut offer, &mut cx()).is_ready());
-        let mut place = queue.place();
+        let mut place = queue.place("w");
         assert_eq!(place.receive().map(|(payload, _)| payload), Some(2));
         assert!(late_line.poll_send(&mut late, &mut cx()).is_ready());
     }

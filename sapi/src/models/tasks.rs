@@ -7,6 +7,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::{check, wait};
+use crate::background::leash::Leash;
 use crate::background::{
     Line, Place, Signal, TaskClosed, TaskObserver, TaskOffer, TaskOutcome, TaskQueue, TaskSender,
     TaskWorker, UPDATES, task,
@@ -23,23 +24,25 @@ impl Ends {
 }
 
 impl TaskObserver for Ends {
-    fn taken(&self) {}
+    fn accepted(&self) {}
 
-    fn ended(&self, _: &TaskOutcome, _: u64, _: u64) {
+    fn taken(&self, _: &Arc<str>) {}
+
+    fn ended(&self, _: &TaskOutcome) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 fn open(payload: u32) -> (TaskSender<u32>, TaskOffer<u32>, Arc<Ends>) {
     let ends = Arc::new(Ends::default());
-    let (sender, offer) = task(payload, ends.clone());
+    let (sender, offer) = task(payload, |_| ends.clone());
     (sender, offer, ends)
 }
 
 /// A task that a worker has taken.
 fn taken() -> (TaskSender<u32>, TaskWorker<u32>, Arc<Ends>) {
     let (sender, offer, ends) = open(7);
-    let (_, worker) = offer.take().unwrap();
+    let (_, worker) = offer.take(&"w".into()).unwrap();
     (sender, worker, ends)
 }
 
@@ -123,7 +126,7 @@ fn a_task_that_is_completed_and_cancelled_at_once_ends_once() {
 fn an_offer_is_taken_or_cancelled_and_its_sender_learns_which() {
     check(|| {
         let (mut sender, offer, ends) = open(7);
-        let script = thread::spawn(move || match offer.take() {
+        let script = thread::spawn(move || match offer.take(&"w".into()) {
             Some((_, worker)) => worker.complete(),
             None => unreachable!("nobody has cancelled it"),
         });
@@ -133,7 +136,7 @@ fn an_offer_is_taken_or_cancelled_and_its_sender_learns_which() {
         assert_eq!(ends.count(), 1);
 
         let (sender, offer, ends) = open(7);
-        let script = thread::spawn(move || drop(offer.take()));
+        let script = thread::spawn(move || drop(offer.take(&"w".into())));
         drop(sender);
         script.join().unwrap();
         assert_eq!(ends.count(), 1);
@@ -161,7 +164,7 @@ fn no_thread_sleeps_while_a_task_waits() {
     check(|| {
         let queue = TaskQueue::new(2);
         let threads = [(); 2].map(|()| {
-            let mut place = queue.place();
+            let mut place = queue.place("w");
             thread::spawn(move || receive(&mut place))
         });
         let mut senders = Vec::new();
@@ -180,9 +183,9 @@ fn no_thread_sleeps_while_a_task_waits() {
 fn a_thread_that_stops_leaves_its_signal_to_another() {
     check(|| {
         let queue = TaskQueue::new(1);
-        let mut staying = queue.place();
+        let mut staying = queue.place("w");
         let stayer = thread::spawn(move || receive(&mut staying));
-        let mut leaving = queue.place();
+        let mut leaving = queue.place("w");
         let stopper = leaving.stopper();
         let leaver = thread::spawn(move || {
             // Signalled for the task or not, it does not take it.
@@ -210,7 +213,7 @@ fn a_sender_that_waits_for_room_goes_on_when_a_task_is_taken() {
             send(&mut line, offer);
             read_all(&mut sender).1
         });
-        let mut place = queue.place();
+        let mut place = queue.place("w");
         assert_eq!([receive(&mut place), receive(&mut place)], [1, 2]);
         assert_eq!(script.join().unwrap(), TaskOutcome::Completed);
     });
@@ -231,5 +234,43 @@ fn a_worker_that_is_stopping_refuses_those_who_wait() {
         queue.set_unavailable(&crate::background::Unavailable::Stopping);
         assert!(script.join().unwrap());
         assert!(matches!(read_all(&mut first).1, TaskOutcome::Refused(_)));
+    });
+}
+
+#[test]
+fn an_operator_who_cancels_meets_a_worker_that_completes_and_one_of_them_is_told() {
+    check(|| {
+        let ends = Arc::new(Ends::default());
+        let mut hold = None;
+        let (mut sender, offer) = task(7, |port| {
+            hold = Some(port);
+            ends.clone()
+        });
+        let (_, worker) = offer.take(&"w".into()).unwrap();
+        let hold = hold.and_then(|hold| hold.upgrade()).unwrap();
+        let operator = thread::spawn(move || hold.end(TaskOutcome::Revoked));
+        worker.complete();
+        let (_, outcome) = read_all(&mut sender);
+        let revoked = operator.join().unwrap();
+        assert_eq!(revoked, outcome == TaskOutcome::Revoked);
+        assert_eq!(ends.count(), 1);
+    });
+}
+
+#[test]
+fn a_client_that_leaves_while_its_request_sends_a_task_ends_it() {
+    check(|| {
+        let leash = Arc::new(Leash::default());
+        let left = leash.clone();
+        let client = thread::spawn(move || left.client_left());
+        let mut hold = None;
+        let (mut sender, offer) = task(7, |port| {
+            hold = Some(port);
+            Arc::new(Ends::default())
+        });
+        let (_, _worker) = offer.take(&"w".into()).unwrap();
+        leash.tie(hold.unwrap());
+        assert_eq!(read_all(&mut sender).1, TaskOutcome::Deserted);
+        client.join().unwrap();
     });
 }

@@ -79,7 +79,8 @@ fn pool(worker: &Node) -> &str {
 fn state(state: State) -> &'static str {
     match state {
         State::Starting => "booting",
-        State::Ready => "ready",
+        // The latter two are states of tasks, which are no threads.
+        State::Ready | State::Queued | State::Running => "ready",
         State::Draining => "restarting",
         State::Waiting => "inactive",
         State::Stopped => "done",

@@ -6,10 +6,12 @@
 mod process;
 mod text;
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use troupe_actors::tree::{Kind, Node, State};
-use troupe_actors::{Counts, PoolPort};
+use troupe_actors::{Counts, PoolPort, TaskEnds, TaskStats};
 
 use self::text::Text;
 use super::Admin;
@@ -46,24 +48,36 @@ struct Pool<'a> {
     node: &'a Node,
     site: &'a str,
     port: Option<&'a PoolPort>,
+    tasks: Option<Arc<TaskStats>>,
 }
 
 fn pools<'a>(admin: &'a Admin, root: &'a Node) -> Vec<Pool<'a>> {
     let mut pools = Vec::new();
     for child in &root.children {
         match child.kind {
-            Kind::Site => pools.extend(child.children.iter().map(|node| Pool {
-                node,
-                site: &child.name,
-                port: match node.kind {
-                    Kind::HttpPool => admin.tree.http(&child.name, &node.name),
-                    _ => None,
-                },
-            })),
+            Kind::Site => pools.extend(
+                child
+                    .children
+                    .iter()
+                    .filter(|node| node.kind != Kind::Tasks)
+                    .map(|node| Pool {
+                        node,
+                        site: &child.name,
+                        port: match node.kind {
+                            Kind::HttpPool => admin.tree.http(&child.name, &node.name),
+                            _ => None,
+                        },
+                        tasks: match node.kind {
+                            Kind::BackgroundPool => admin.tree.task_stats(&child.name, &node.name),
+                            _ => None,
+                        },
+                    }),
+            ),
             _ => pools.push(Pool {
                 node: child,
                 site: "",
                 port: Some(admin.tree.classic()),
+                tasks: None,
             }),
         }
     }
@@ -285,6 +299,7 @@ fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
             }
         }
     }
+    tasks(text, pools);
     let census = admin.tree.census();
     text.counter(
         "troupe_lost_threads_total",
@@ -293,6 +308,69 @@ fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
     .sample(&[], census.lost_threads_ever() as f64);
     text.gauge("troupe_actors", "Actors that live.")
         .sample(&[], census.actors() as f64);
+}
+
+/// The tasks of background workers.
+fn tasks(text: &mut Text, pools: &[Pool<'_>]) {
+    let counted = || {
+        let pools = pools.iter();
+        pools.filter_map(|pool| Some((pool, pool.tasks.as_deref()?)))
+    };
+    let mut sent = text.counter(
+        "troupe_tasks_sent_total",
+        "Tasks sent to background workers.",
+    );
+    for (pool, stats) in counted() {
+        let labels = [("site", pool.site), ("pool", pool.node.name.as_str())];
+        sent.sample(&labels, stats.total() as f64);
+    }
+    let mut running = text.gauge("troupe_tasks_running", "Tasks that workers have in hand.");
+    for (pool, stats) in counted() {
+        let labels = [("site", pool.site), ("pool", pool.node.name.as_str())];
+        running.sample(&labels, stats.running() as f64);
+    }
+    let mut ends = text.counter("troupe_tasks_ended_total", "Ends of tasks by outcome.");
+    for (pool, stats) in counted() {
+        let TaskEnds {
+            completed,
+            cancelled,
+            aborted,
+            timed_out,
+        } = stats.ends();
+        for (outcome, count) in [
+            ("completed", completed),
+            ("cancelled", cancelled),
+            ("aborted", aborted),
+            ("timed_out", timed_out),
+        ] {
+            let labels = [
+                ("site", pool.site),
+                ("pool", pool.node.name.as_str()),
+                ("outcome", outcome),
+            ];
+            ends.sample(&labels, count as f64);
+        }
+    }
+    type Read = fn(&TaskStats) -> Counts;
+    let histograms: [(&str, &str, Read); 2] = [
+        (
+            "troupe_task_wait_seconds",
+            "How long tasks waited until a worker took them.",
+            |stats| stats.wait.read(),
+        ),
+        (
+            "troupe_task_run_seconds",
+            "How long workers had tasks in hand.",
+            |stats| stats.run.read(),
+        ),
+    ];
+    for (name, help, read) in histograms {
+        let mut family = text.histogram(name, help);
+        for (pool, stats) in counted() {
+            let labels = [("site", pool.site), ("pool", pool.node.name.as_str())];
+            family.histogram(&labels, &read(stats));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | `GET /nodes/{id}` | one node and what is below it |
 //! | `GET /nodes/{id}/backtrace` | the PHP stack of what a worker runs |
 //! | `POST /nodes/{id}/restart`, `…/drain`, `…/kill` | done to one worker, a pool, a site or all |
+//! | `POST /nodes/{id}/cancel` | ends a task |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /readyz`, `GET /healthz` | for orchestrators |
 //! | `POST /frankenphp/workers/restart`, `GET /frankenphp/threads` | as FrankenPHP answers them |
@@ -89,9 +90,8 @@ async fn respond(admin: &Admin, request: &HttpRequest, offer: Offer) -> HttpResp
         return answer;
     }
     let expected = match segments.as_slice() {
-        ["nodes", _, "restart" | "drain" | "kill"] | ["frankenphp", "workers", "restart"] => {
-            Method::POST
-        }
+        ["nodes", _, "restart" | "drain" | "kill" | "cancel"]
+        | ["frankenphp", "workers", "restart"] => Method::POST,
         _ => Method::GET,
     };
     if *request.method() != expected {

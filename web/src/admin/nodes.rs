@@ -41,12 +41,14 @@ pub async fn steer(admin: &Admin, id: &str, action: &str) -> HttpResponse<BoxBod
         "restart" => tree.restart(id.clone()).await,
         "drain" => tree.drain(id.clone()).await,
         "kill" => tree.kill(id.clone()).await,
+        "cancel" => tree.cancel(id.clone()).await,
         _ => return answer::status(StatusCode::NOT_FOUND),
     };
     tracing::info!(node = %id, action, ok = done.is_ok(), "steered by the admin endpoint");
     match done {
         Ok(()) => answer::text(StatusCode::OK, "Done"),
         Err(SteerError::NotFound(id)) => no_such_node(&id),
+        Err(error @ SteerError::Unfit(_)) => answer::text(StatusCode::CONFLICT, &error.to_string()),
         Err(error @ SteerError::Halted { .. }) => {
             answer::text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
         }

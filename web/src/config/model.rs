@@ -187,6 +187,8 @@ pub struct Background {
     pub max_queue: usize,
     /// Names the catch-all may start.
     pub max_names: usize,
+    /// Ends a task that a thread has in hand for longer.
+    pub task_deadline: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -297,6 +297,7 @@ fn background(mut section: Section<'_>, base: &Path) -> Background {
         restart: restart_policy(&mut section, defaults.restart),
         max_queue: section.get("max_queue", defaults.max_queue),
         max_names: section.get("max_names", defaults.max_names),
+        task_deadline: section.get("task_deadline", defaults.task_deadline),
     };
     section.finish();
     background
@@ -316,6 +317,7 @@ impl Background {
             restart: RestartPolicy::default(),
             max_queue: 1,
             max_names: 16,
+            task_deadline: None,
         }
     }
 }

@@ -145,6 +145,7 @@ fn every_key_is_read() {
         grace = "1m"
         max_queue = 8
         max_names = 2
+        task_deadline = "1h"
         "#,
         &[],
     )

@@ -410,6 +410,12 @@ impl Check<'_> {
                     );
                 }
             }
+            if worker.task_deadline.is_some_and(|limit| limit.is_zero()) {
+                self.wrong(
+                    &format!("{table}.task_deadline"),
+                    "`task_deadline` must be more than 0, or \"off\"",
+                );
+            }
             self.env(&table, &worker.env);
             self.watch(&table, &worker.watch);
             self.restart(&table, &worker.restart);

@@ -8,6 +8,7 @@ mod scaling;
 mod serving;
 mod shutdown;
 mod stage;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,14 +79,20 @@ impl Show {
     }
 
     fn with(stage: &Arc<Stage>, classic: PoolSpec, http: Vec<PoolSpec>) -> Self {
-        let spec = ServerSpec {
-            classic,
-            sites: vec![SiteSpec {
-                name: "shop".into(),
-                http,
-                background: Vec::new(),
-            }],
-        };
+        Self::of(
+            stage,
+            ServerSpec {
+                classic,
+                sites: vec![SiteSpec {
+                    name: "shop".into(),
+                    http,
+                    background: Vec::new(),
+                }],
+            },
+        )
+    }
+
+    fn of(stage: &Arc<Stage>, spec: ServerSpec) -> Self {
         let handle = start(spec, Arc::new(Theatre(stage.clone()))).unwrap();
         Self {
             stage: stage.clone(),

@@ -369,6 +369,10 @@ impl Control for StageControl {
         }
     }
 
+    fn kill_run(&self, reason: KillReason, run: u64) -> bool {
+        self.status().generation == run && self.kill(reason)
+    }
+
     fn kill(&self, reason: KillReason) -> bool {
         let mut state = self.lock();
         let busy = matches!(state.activity, Activity::Script | Activity::Request { .. });

@@ -388,6 +388,29 @@ fn a_client_that_leaves_amid_its_upload_ends_the_script() {
 }
 
 #[test]
+fn the_half_of_a_file_that_was_uploaded_is_removed() {
+    let folder = troupe_tests::Folder::new();
+    let temporary = folder.path().to_owned();
+    let files = || std::fs::read_dir(&temporary).unwrap().count();
+    let server = faults()
+        .ini("upload_tmp_dir", temporary.to_str().unwrap())
+        .start();
+    harms_nobody(&server, || {
+        let mut client = server.connect();
+        client.write(
+            "POST /upload.php HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\
+             Content-Type: multipart/form-data; boundary=x\r\n\r\n\
+             --x\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n",
+        );
+        client.write("x".repeat(500_000));
+        eventually("PHP writes it", || (files() == 1).then_some(()));
+        drop(client);
+        eventually("it is gone", || (files() == 0).then_some(()));
+    });
+    assert_eq!(server.folder().read("upload"), "", "the script has not run");
+}
+
+#[test]
 fn a_client_that_leaves_amid_a_small_upload_starts_no_script() {
     let server = faults().start();
     let mut client = server.connect();

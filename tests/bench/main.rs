@@ -39,6 +39,8 @@ fn main() -> ExitCode {
 
 struct Options {
     is_quick: bool,
+    /// The only kind of work to measure.
+    only: Option<String>,
     output: Option<PathBuf>,
 }
 
@@ -46,24 +48,29 @@ impl Options {
     fn read() -> Result<Self, String> {
         let mut options = Self {
             is_quick: false,
+            only: None,
             output: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => options.is_quick = true,
+                "--only" => {
+                    let name = arguments.next().ok_or("--only wants a kind of work")?;
+                    options.only = Some(name);
+                }
                 "--output" => {
                     let file = arguments.next().ok_or("--output wants a file")?;
                     options.output = Some(file.into());
                 }
                 other => {
                     return Err(format!(
-                        "unknown argument {other} (known: --quick, --output FILE)"
+                        "unknown argument {other} (known: --quick, --only WORK, --output FILE)"
                     ));
                 }
             }
         }
-        if options.output.is_none() && !options.is_quick {
+        if options.output.is_none() && !options.is_quick && options.only.is_none() {
             options.output = Some("docs/benchmarks.md".into());
         }
         Ok(options)
@@ -85,7 +92,13 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     let fpm = fpm()?;
     let php = php_of(&troupe)?;
     let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/site");
-    let works = work::all(&php)?;
+    let mut works = work::all(&php)?;
+    if let Some(only) = &options.only {
+        works.retain(|work| work.name == only);
+        if works.is_empty() {
+            return Err(format!("no kind of work is called {only}").into());
+        }
+    }
     let servers = Servers::start(&troupe, &fpm, &site)?;
 
     let mut cells: Vec<Cell> = Vec::new();

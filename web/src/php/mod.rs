@@ -181,7 +181,7 @@ fn exchange(job: &Job<'_>, body: Body) -> (Request, Exchange) {
         method: c_text(request.method().as_str()),
         uri: c_text(uri.path_and_query().map_or("/", |uri| uri.as_str())),
         query: c_text(uri.query().unwrap_or_default()),
-        script: c_text(job.script.script_filename.as_os_str().as_bytes()),
+        script: c_text(job.script.file.script_filename.as_os_str().as_bytes()),
         content_type: header(header::CONTENT_TYPE),
         content_length: match (&body.body, body.length) {
             (RequestBody::Empty, _) => 0,

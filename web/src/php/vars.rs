@@ -80,17 +80,17 @@ pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
         }
     }
 
-    let document_root = script.document_root.as_os_str().as_bytes();
+    let document_root = script.file.document_root.as_os_str().as_bytes();
     vars.push("DOCUMENT_ROOT", document_root);
     vars.push(
         "SCRIPT_FILENAME",
-        script.script_filename.as_os_str().as_bytes(),
+        script.file.script_filename.as_os_str().as_bytes(),
     );
-    vars.push("SCRIPT_NAME", &script.script_name);
-    vars.push("DOCUMENT_URI", &script.script_name);
+    vars.push("SCRIPT_NAME", &script.file.script_name);
+    vars.push("DOCUMENT_URI", &script.file.script_name);
     vars.push(
         "PHP_SELF",
-        [&script.script_name[..], &script.path_info].concat(),
+        [&script.file.script_name[..], &script.path_info].concat(),
     );
     if !script.path_info.is_empty() {
         vars.push("PATH_INFO", &script.path_info);
@@ -159,18 +159,22 @@ pub fn join<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::ScriptFile;
     use crate::server::TlsFacts;
     use actix_web::test::TestRequest;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     fn vars(request: TestRequest, facts: &Facts) -> BTreeMap<String, String> {
         let request = request.to_http_request();
         let script = Script {
-            document_root: "/srv/public".into(),
-            script_filename: "/srv/public/index.php".into(),
-            script_name: b"/index.php".to_vec(),
+            file: Arc::new(ScriptFile {
+                document_root: "/srv/public".into(),
+                script_filename: "/srv/public/index.php".into(),
+                script_name: b"/index.php".to_vec(),
+                worker: None,
+            }),
             path_info: b"/a b".to_vec(),
-            worker: None,
         };
         let env = |name: &str, value: &str| Table::from([(name.to_owned(), value.to_owned())]);
         let sources = Sources {

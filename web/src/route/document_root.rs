@@ -7,7 +7,7 @@
 //! place as well, since what a file may be used for depends on its own name and not on a link's.
 //! Kernels without `openat2` get this second check for every file.
 //!
-//! The root is opened anew for every request: when it is a symlink that a deployment moves to a new
+//! The root is opened anew every [`TRUST`]: when it is a symlink that a deployment moves to a new
 //! release, each request sees the one or the other, never a mixture.
 
 use std::ffi::{CStr, OsStr, OsString};
@@ -16,9 +16,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+
+/// How long an open root, and a script that was found in it, are taken to be what they were.
+const TRUST: Duration = Duration::from_secs(1);
 
 /// A folder to serve from.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub struct DocumentRoot {
     symlinks: Vec<PathBuf>,
     /// Whether the path may mean another folder tomorrow.
     is_symlinked: bool,
+    trust: Duration,
+    last: Mutex<Option<Arc<Open>>>,
 }
 
 /// What a path below the root is.
@@ -83,6 +90,8 @@ impl DocumentRoot {
         Ok(Self {
             is_symlinked: canonical != path,
             path: path.to_owned(),
+            trust: TRUST,
+            last: Mutex::default(),
             symlinks: symlinks
                 .iter()
                 .map(|folder| folder.canonicalize())
@@ -90,29 +99,63 @@ impl DocumentRoot {
         })
     }
 
-    /// Opens the root for one request.
+    /// The root for one request: opened now, or a moment ago.
     pub fn enter(&self) -> Result<Entered<'_>, Refusal> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match &*last {
+            Some(open) if open.since.elapsed() < self.trust => open.clone(),
+            _ => last.insert(Arc::new(self.open()?)).clone(),
+        };
+        Ok(Entered { root: self, open })
+    }
+
+    fn open(&self) -> Result<Open, Refusal> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(&self.path, flags, Mode::empty())?;
-        Ok(Entered { root: self, folder })
+        let path = match self.is_symlinked {
+            true => real_path(&folder)?,
+            false => self.path.clone(),
+        };
+        Ok(Open {
+            folder,
+            path,
+            since: Instant::now(),
+        })
     }
 }
 
-/// A root, open.
 #[derive(Debug)]
+struct Open {
+    folder: OwnedFd,
+    path: PathBuf,
+    since: Instant,
+}
+
+/// A root, open.
+#[derive(Debug, Clone)]
 pub struct Entered<'a> {
     root: &'a DocumentRoot,
-    folder: OwnedFd,
+    open: Arc<Open>,
 }
+
+/// Names one opening of a root.
+#[derive(Debug, Clone)]
+pub struct Opening(Arc<Open>);
 
 impl Entered<'_> {
     /// The root's path, with its symlinks resolved as they were when it was opened: OPcache and PHP's
     /// own path cache then see a new release as new files.
-    pub fn path(&self) -> Result<PathBuf, Refusal> {
-        if !self.root.is_symlinked {
-            return Ok(self.root.path.clone());
-        }
-        real_path(&self.folder)
+    pub fn path(&self) -> &Path {
+        &self.open.path
+    }
+
+    /// To know this opening of the root again.
+    pub fn opening(&self) -> Opening {
+        Opening(self.open.clone())
+    }
+
+    pub fn is_of(&self, opening: &Opening) -> bool {
+        Arc::ptr_eq(&self.open, &opening.0)
     }
 
     /// Opens `path`, canonical and beginning with a slash (see [`super::path::RequestPath`]).
@@ -124,7 +167,7 @@ impl Entered<'_> {
         };
         let relative = OsStr::from_bytes(relative);
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let opened = rustix::fs::openat2(&self.folder, relative, READ, Mode::empty(), resolve);
+        let opened = rustix::fs::openat2(&self.open.folder, relative, READ, Mode::empty(), resolve);
         match opened {
             Ok(file) => entry(file, None),
             // A symlink, a rename on the way, or no openat2 here.
@@ -137,9 +180,9 @@ impl Entered<'_> {
 
     fn open_and_check(&self, relative: &OsStr) -> Result<Entry, Refusal> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let found = rustix::fs::openat(&self.folder, relative, flags, Mode::empty())?;
+        let found = rustix::fs::openat(&self.open.folder, relative, flags, Mode::empty())?;
         let real = real_path(&found)?;
-        let root = real_path(&self.folder)?;
+        let root = real_path(&self.open.folder)?;
         let below = std::iter::once(&root)
             .chain(&self.root.symlinks)
             .find_map(|folder| real.strip_prefix(folder).ok())
@@ -272,6 +315,17 @@ mod tests {
     }
 
     #[test]
+    fn a_root_is_opened_once_for_the_requests_of_a_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut root = DocumentRoot::new(folder.path(), &[]).unwrap();
+        root.trust = Duration::MAX;
+        let opening = root.enter().unwrap().opening();
+        assert!(root.enter().unwrap().is_of(&opening));
+        root.trust = Duration::ZERO;
+        assert!(!root.enter().unwrap().is_of(&opening));
+    }
+
+    #[test]
     fn a_moved_root_symlink_is_seen_by_the_next_request_only() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
@@ -280,14 +334,15 @@ mod tests {
             fs::write(base.join(release).join(release), "").unwrap();
         }
         symlink("one", base.join("current")).unwrap();
-        let root = DocumentRoot::new(&base.join("current"), &[]).unwrap();
+        let mut root = DocumentRoot::new(&base.join("current"), &[]).unwrap();
+        root.trust = Duration::ZERO;
         let before = root.enter().unwrap();
         symlink("two", base.join("next")).unwrap();
         fs::rename(base.join("next"), base.join("current")).unwrap();
         let after = root.enter().unwrap();
         assert!(is_file(&before, "/one"));
         assert!(is_file(&after, "/two"));
-        assert_eq!(before.path().unwrap(), base.join("one"));
-        assert_eq!(after.path().unwrap(), base.join("two"));
+        assert_eq!(before.path(), base.join("one"));
+        assert_eq!(after.path(), base.join("two"));
     }
 }

@@ -10,24 +10,28 @@
 //! them. Only a file whose own name ends with one of `path_split` runs, so neither `photo.jpg/.php`
 //! nor `photo.jpg/x.php` can make an upload run.
 //!
-//! [`Router::resolve`] opens files for each request; a cache of resolutions would sit in front of it.
+//! Files are opened for each request; scripts are looked for once in a while (see [`scripts`]).
 
 mod document_root;
 mod hosts;
 mod path;
+mod scripts;
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::Site;
 
 pub use self::document_root::{Entered, Entry, OpenFile, Refusal};
 pub use self::hosts::{HostPattern, Hosts, without_port};
 pub use self::path::{BadPath, RequestPath};
+pub use self::scripts::ScriptFile;
 
 use self::document_root::DocumentRoot;
+use self::scripts::Scripts;
 
 /// What a path stands for.
 #[derive(Debug)]
@@ -54,15 +58,11 @@ pub struct StaticFile<'s> {
     pub root: Entered<'s>,
 }
 
-/// A script to run, in CGI's terms.
+/// A script to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    pub document_root: PathBuf,
-    pub script_filename: PathBuf,
-    pub script_name: Vec<u8>,
+    pub file: Arc<ScriptFile>,
     pub path_info: Vec<u8>,
-    /// The site's worker that serves it, by index.
-    pub worker: Option<usize>,
 }
 
 /// One entry of `try_files`.
@@ -115,6 +115,7 @@ pub struct Router {
     try_files: Vec<TryFile>,
     path_split: Vec<String>,
     workers: Vec<WorkerRoute>,
+    scripts: Scripts,
 }
 
 #[derive(Debug)]
@@ -161,6 +162,7 @@ impl Router {
                 .iter()
                 .map(|worker| WorkerRoute::new(site, &worker.script, &worker.matches))
                 .collect(),
+            scripts: Scripts::default(),
         })
     }
 
@@ -180,7 +182,7 @@ impl Router {
 
     fn lookup(&self, path: &RequestPath) -> Result<Option<Target<'_>>, Refusal> {
         let root = self.root.enter()?;
-        if let Some(script) = self.matched_worker(path, &root)? {
+        if let Some(script) = self.matched_worker(path, &root) {
             return Ok(Some(Target::Php(script)));
         }
         for entry in &self.try_files {
@@ -209,30 +211,26 @@ impl Router {
         Ok(None)
     }
 
-    fn matched_worker(
-        &self,
-        path: &RequestPath,
-        root: &Entered<'_>,
-    ) -> Result<Option<Script>, Refusal> {
+    fn matched_worker(&self, path: &RequestPath, root: &Entered<'_>) -> Option<Script> {
         let matches = |worker: &WorkerRoute| {
             let mut patterns = worker.matches.iter();
             patterns.any(|pattern| wildcard(pattern.as_bytes(), path.as_bytes()))
         };
-        let Some(index) = self.workers.iter().position(matches) else {
-            return Ok(None);
-        };
+        let index = self.workers.iter().position(matches)?;
         let worker = &self.workers[index];
         let script_name = worker.script_name.clone().unwrap_or_else(|| {
             let name = worker.script.file_name().unwrap_or_default();
             [b"/", name.as_bytes()].concat()
         });
-        Ok(Some(Script {
-            document_root: root.path()?,
-            script_filename: worker.script.clone(),
-            script_name,
+        Some(Script {
+            file: Arc::new(ScriptFile {
+                document_root: root.path().to_owned(),
+                script_filename: worker.script.clone(),
+                script_name,
+                worker: Some(index),
+            }),
             path_info: Vec::new(),
-            worker: Some(index),
-        }))
+        })
     }
 
     /// `$uri`: the file itself, or a script with path info behind it.
@@ -244,8 +242,12 @@ impl Router {
         }
         for suffix in &self.path_split {
             for (script_name, path_info) in path.script_splits(suffix) {
-                if !path_info.is_empty() && self.open(script_name, root)?.is_some() {
-                    return self.script(script_name, path_info, root).map(Some);
+                if path_info.is_empty() {
+                    continue;
+                }
+                if let Some(file) = self.script(script_name, root)? {
+                    let path_info = path_info.to_vec();
+                    return Ok(Some(Found::Php(Script { file, path_info })));
                 }
             }
         }
@@ -277,14 +279,18 @@ impl Router {
 
     /// The file of exactly this name: run, or sent.
     fn try_file(&self, file: &[u8], root: &Entered<'_>) -> Result<Option<Found>, Refusal> {
-        match self.open(file, root)? {
-            Some(_) if self.runs(file) => self.script(file, b"", root).map(Some),
-            Some(open) => {
-                let path = file.to_vec();
-                Ok(Some(Found::Static { path, open }))
-            }
-            None => Ok(None),
+        if self.runs(file) {
+            let found = self.script(file, root)?.map(|file| {
+                let path_info = Vec::new();
+                Found::Php(Script { file, path_info })
+            });
+            return Ok(found);
         }
+        let found = self.open(file, root)?.map(|open| {
+            let path = file.to_vec();
+            Found::Static { path, open }
+        });
+        Ok(found)
     }
 
     fn runs(&self, file: &[u8]) -> bool {
@@ -310,24 +316,25 @@ impl Router {
         }
     }
 
-    fn script(
-        &self,
-        script_name: &[u8],
-        path_info: &[u8],
-        root: &Entered<'_>,
-    ) -> Result<Found, Refusal> {
-        let document_root = root.path()?;
-        let relative = script_name.strip_prefix(b"/").unwrap_or(script_name);
+    /// The script of exactly this name.
+    fn script(&self, name: &[u8], root: &Entered<'_>) -> Result<Option<Arc<ScriptFile>>, Refusal> {
+        if let Some(script) = self.scripts.find(name, root) {
+            return Ok(Some(script));
+        }
+        if self.open(name, root)?.is_none() {
+            return Ok(None);
+        }
+        let relative = name.strip_prefix(b"/").unwrap_or(name);
         let is_its_worker = |worker: &WorkerRoute| {
-            worker.matches.is_empty() && worker.script_name.as_deref() == Some(script_name)
+            worker.matches.is_empty() && worker.script_name.as_deref() == Some(name)
         };
-        Ok(Found::Php(Script {
-            script_filename: document_root.join(OsStr::from_bytes(relative)),
-            document_root,
-            script_name: script_name.to_vec(),
-            path_info: path_info.to_vec(),
+        let script = ScriptFile {
+            document_root: root.path().to_owned(),
+            script_filename: root.path().join(OsStr::from_bytes(relative)),
+            script_name: name.to_vec(),
             worker: self.workers.iter().position(is_its_worker),
-        }))
+        };
+        Ok(Some(self.scripts.remember(script, root)))
     }
 }
 

@@ -39,13 +39,13 @@ impl Fixture {
         match Router::new(&self.site).unwrap().resolve(path) {
             Target::Static(file) => format!("static {}", text(&file.path)),
             Target::Php(script) => {
-                let name = text(&script.script_name);
-                if script.worker.is_none() {
+                let name = text(&script.file.script_name);
+                if script.file.worker.is_none() {
                     let expected = self.site.root.join(name.trim_start_matches('/'));
-                    assert_eq!(script.script_filename, expected);
+                    assert_eq!(script.file.script_filename, expected);
                 }
-                assert_eq!(script.document_root, self.site.root);
-                let worker = script.worker.map(|worker| format!(" worker {worker}"));
+                assert_eq!(script.file.document_root, self.site.root);
+                let worker = script.file.worker.map(|worker| format!(" worker {worker}"));
                 let info = text(&script.path_info);
                 format!("php {name} [{info}]{}", worker.unwrap_or_default())
             }

@@ -34,6 +34,7 @@ static zend_result install(void)
     troupe_opcache_install();
     troupe_interrupt_install();
     troupe_stack_install();
+    troupe_limit_install();
     /* Every thread gets a copy of the table as it is now, this one too. */
     lock_ini(engine_config->ini_locked);
     return SUCCESS;

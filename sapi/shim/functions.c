@@ -269,9 +269,11 @@ static PHP_MINIT_FUNCTION(troupe)
     return SUCCESS;
 }
 
-/* Before the SAPI layer goes: a body that the script did not read is not pulled through PHP. */
+/* The script has ended, and its time limit with it. Before the SAPI layer goes: a body that the script did not read is
+ * not pulled through PHP. */
 static PHP_RSHUTDOWN_FUNCTION(troupe)
 {
+    troupe_limit_set(0);
     SG(post_read) = 1;
     return SUCCESS;
 }

@@ -1,19 +1,13 @@
-/* How a running script is interrupted: the kill signal, the interrupt check between two opcodes, time limits.
+/* How a running script is interrupted: the kill signal, and the interrupt check between two opcodes.
  *
  * PHP looks at EG(vm_interrupt) at jumps and after calls, so what is left to do is to end the call that blocks.
- * interpose.c sees to that whenever a signal comes; the kill signal is sent again and again, PHP's timer fires once
- * and may be swallowed by a call that is about to block: from its first time on it fires again and again too.
+ * interpose.c sees to that whenever a signal comes; the kill signal is sent again and again.
  */
 #include "shim.h"
 
 #include <signal.h>
-#include <time.h>
-
-/* Between two attempts to break a blocking call of a script whose time is up. */
-static const struct timespec FIRE_AGAIN = {.tv_nsec = 100 * 1000 * 1000};
 
 static void (*next_interrupt_function)(zend_execute_data *);
-static void (*next_timeout_function)(int seconds);
 
 int troupe_kill_signal(void)
 {
@@ -25,6 +19,7 @@ static void on_kill_signal(int signal)
 {
     /* Being handled is what matters: the blocking call it interrupts returns EINTR. */
     (void)signal;
+    troupe_limit_deliver();
     troupe_signals_deliver();
 }
 
@@ -69,32 +64,6 @@ static void on_interrupt(zend_execute_data *execute_data)
     }
 }
 
-/* Makes PHP's timer fire after `first` and every 100 ms from then on. Async-signal-safe. */
-static void fire(struct timespec first)
-{
-    const struct itimerspec timer = {.it_value = first, .it_interval = FIRE_AGAIN};
-
-    timer_settime(EG(max_execution_timer_timer), 0, &timer, NULL);
-}
-
-/* In the handler of PHP's timer, on the thread whose time is up. */
-static void on_timeout(int seconds)
-{
-    fire(FIRE_AGAIN);
-    if (next_timeout_function) {
-        next_timeout_function(seconds);
-    }
-}
-
-/* PHP has stopped its timer and is about to end the script, whose shutdown functions and destructors still
- * run: they get as long as hard_timeout says. */
-void troupe_limit_last_words(void)
-{
-    if ((PG(connection_status) & PHP_CONNECTION_TIMEOUT) && EG(timeout_seconds) > 0 && EG(hard_timeout) > 0) {
-        fire((struct timespec){.tv_sec = EG(hard_timeout)});
-    }
-}
-
 /* Once, before any other PHP thread exists. */
 void troupe_interrupt_install(void)
 {
@@ -105,6 +74,4 @@ void troupe_interrupt_install(void)
     sigaction(troupe_kill_signal(), &action, NULL);
     next_interrupt_function = zend_interrupt_function;
     zend_interrupt_function = on_interrupt;
-    next_timeout_function = zend_on_timeout;
-    zend_on_timeout = on_timeout;
 }

@@ -33,13 +33,24 @@ void troupe_request_unbind(void)
     SG(request_info).argv = NULL;
 }
 
+bool troupe_request_startup(void)
+{
+    bool begun;
+
+    troupe_limit_before_startup();
+    begun = php_request_startup() == SUCCESS;
+    troupe_limit_at_activation(); /* which it may not have reached */
+    return begun;
+}
+
 bool troupe_run_request(troupe_thread *self)
 {
     bool begun = false;
 
     troupe_request_bind(&self->run->request);
-    if (php_request_startup() == SUCCESS && !self->body_cut) {
+    if (troupe_request_startup() && !self->body_cut) {
         begun = true;
+        troupe_limit_begin();
         troupe_execute(self->run->request.script);
     }
     php_request_shutdown(NULL);
@@ -53,6 +64,7 @@ int troupe_activate(void)
 {
     const troupe_request *request = troupe_self ? troupe_self->request : NULL;
 
+    troupe_limit_at_activation();
     if (request) {
         SG(request_info).proto_num = (int)request->protocol;
         if (request->authorization) {

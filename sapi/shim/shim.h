@@ -33,6 +33,7 @@ typedef struct troupe_thread {
     atomic_bool killed;            /* set and cleared by Rust: the script is being ended from outside */
     atomic_bool catches_stop;      /* the script has a handler for SIGTERM or SIGINT; read by Rust */
     atomic_bool stop_signalled;    /* set by Rust: that handler is due */
+    atomic_bool limit_passed;      /* set by Rust: max_execution_time is over */
     bool ready;                    /* the script said that it is ready */
     bool body_cut;                 /* the client left before its body was complete */
     bool left_by_exit;             /* exit() inside a worker's callback: the bailout after it is no failure */
@@ -68,6 +69,8 @@ static inline bool troupe_leaving(void)
 /* request.c */
 void troupe_request_bind(const troupe_request *request);
 void troupe_request_unbind(void);
+/* php_request_startup(), but for the timer; see limit.c. */
+bool troupe_request_startup(void);
 /* False when PHP could not set the request up, or its body did not arrive whole. */
 bool troupe_run_request(troupe_thread *self);
 size_t troupe_ub_write(const char *bytes, size_t len);
@@ -99,6 +102,16 @@ bool troupe_value_use(zval *to, const troupe_value *value);
 
 /* interrupt.c */
 void troupe_interrupt_install(void);
+
+/* limit.c */
+void troupe_limit_install(void);
+void troupe_limit_thread_started(void);
+void troupe_limit_before_startup(void);
+void troupe_limit_at_activation(void);
+void troupe_limit_begin(void);
+/* 0: no limit. */
+void troupe_limit_set(zend_long seconds);
+void troupe_limit_deliver(void);
 void troupe_limit_last_words(void);
 
 /* stack.c */

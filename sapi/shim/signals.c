@@ -21,10 +21,19 @@ static bool has_handler(int signal)
     return wanted[signal].sa_handler != SIG_DFL && wanted[signal].sa_handler != SIG_IGN;
 }
 
-/* False for PHP's timer and, in a forked child, which is alone, for all. */
+/* False in a forked child, which is alone. */
 static bool is_scripts(int signal)
 {
-    return troupe_self && !troupe_forked && signal > 0 && signal < NSIG && signal != SIGRTMIN;
+    return troupe_self && !troupe_forked && signal > 0 && signal < NSIG;
+}
+
+/* PHP sets the handler of its timers up for every request. Only a forked child has such a timer; it inherits the
+ * handler that the first request has set up. */
+static bool is_known_timer(const struct sigaction *action)
+{
+    static atomic_bool known;
+
+    return action && atomic_exchange(&known, true);
 }
 
 /* A crash handler gives up so that the fault, met again, ends the process. */
@@ -42,8 +51,11 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *befo
         found = (__typeof__(&sigaction))dlsym(RTLD_NEXT, "sigaction");
         __atomic_store_n(&real, found, __ATOMIC_RELAXED);
     }
-    if (!is_scripts(signal) || ends_a_crash(signal, action)) {
+    if (!is_scripts(signal) || ends_a_crash(signal, action) || (signal == SIGRTMIN && !is_known_timer(action))) {
         return found(signal, action, before);
+    }
+    if (signal == SIGRTMIN) {
+        return 0;
     }
     if (signal == SIGKILL || signal == SIGSTOP) {
         errno = EINVAL;

@@ -99,12 +99,14 @@ void troupe_thread_main(void *rust)
     ts_resource(0);
     ZEND_TSRMLS_CACHE_UPDATE();
     troupe_stack_enter();
+    troupe_limit_thread_started();
     troupe_self = &self;
     troupe_rust->thread_started(rust, (troupe_slot){
         .vm_interrupt = (bool *)&EG(vm_interrupt),
         .killed = (bool *)&self.killed,
         .catches_stop = (bool *)&self.catches_stop,
         .stop_signalled = (bool *)&self.stop_signalled,
+        .limit_passed = (bool *)&self.limit_passed,
         .thread = (uintptr_t)pthread_self(),
     });
 

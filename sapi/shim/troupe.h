@@ -125,6 +125,7 @@ typedef struct troupe_slot {
     bool *killed;         /* troupe_thread.killed, and so on: atomics */
     bool *catches_stop;
     bool *stop_signalled;
+    bool *limit_passed;
     uintptr_t thread;     /* pthread_t */
 } troupe_slot;
 
@@ -190,6 +191,8 @@ typedef struct troupe_callbacks {
     troupe_result (*await_stop)(void *thread, int64_t wait); /* OK, NOTHING: not yet */
     int (*stop_descriptor)(void *thread);
 
+    /* The script has so many seconds from now on; 0: no limit. */
+    void (*limit)(void *thread, uint64_t seconds);
     uint32_t (*asked)(void *thread);
     void (*backtrace)(void *thread, troupe_bytes text);
     /* Every cached script was invalidated. */

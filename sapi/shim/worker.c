@@ -278,7 +278,8 @@ static void open_request(const troupe_request *request)
     if (PG(expose_php)) {
         sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
     }
-    zend_set_timeout(EG(timeout_seconds), 1);
+    zend_atomic_bool_store_ex(&EG(timed_out), false);
+    troupe_limit_set(EG(timeout_seconds));
     fill_superglobals();
     call_module("session", true);
 }
@@ -355,7 +356,7 @@ static void close_request(troupe_thread *self)
     troupe_request_unbind();
     open_idle_layers();
     restore_settings(self->kept);
-    zend_unset_timeout(); /* which a restored max_execution_time has set */
+    troupe_limit_set(0); /* which a restored max_execution_time has set */
 }
 
 static void run_callback(troupe_thread *self, zend_fcall_info *callback, zend_fcall_info_cache *cache)
@@ -396,7 +397,7 @@ ZEND_FUNCTION(frankenphp_handle_request)
     }
     if (!self->kept) {
         keep(self);
-        zend_unset_timeout();
+        troupe_limit_set(0);
     }
     troupe_ready();
     if (!troupe_rust->next_request(self->rust, &request)) {
@@ -436,8 +437,9 @@ bool troupe_run_script(troupe_thread *self)
     SG(request_info).argc = background ? 2 : 0;
     SG(request_info).argv = background ? argv : NULL;
     SG(post_read) = 1;
-    if (php_request_startup() == SUCCESS) {
+    if (troupe_request_startup()) {
         begun = true;
+        troupe_limit_begin();
         if (background) {
             zend_string *name = zend_string_init(ZEND_STRL("max_execution_time"), 0);
             zend_alter_ini_entry_chars(name, "0", 1, PHP_INI_SYSTEM, PHP_INI_STAGE_ACTIVATE);

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::ptr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use php_sys::troupe_exit_kind::{
@@ -69,6 +69,7 @@ pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
     signal_descriptor: Some(calls::signal_descriptor),
     await_stop: Some(calls::await_stop),
     stop_descriptor: Some(calls::stop_descriptor),
+    limit: Some(limit),
     asked: Some(asked),
     backtrace: Some(backtrace),
     opcache_was_reset: Some(opcache_was_reset),
@@ -482,6 +483,13 @@ fn flush_stray(local: &mut Local, partial_too: bool) {
             info!(target: "php::output", "{}", text(line));
         }
     }
+}
+
+extern "C" fn limit(thread: *mut c_void, seconds: u64) {
+    enter(thread, (), |local| {
+        let limit = (seconds > 0).then(|| Duration::from_secs(seconds));
+        local.shared.limit(limit);
+    });
 }
 
 extern "C" fn asked(thread: *mut c_void) -> u32 {

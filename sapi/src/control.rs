@@ -67,6 +67,7 @@ struct Target {
     killed: *const AtomicBool,
     catches_stop: *const AtomicBool,
     stop_signalled: *const AtomicBool,
+    limit_passed: *const AtomicBool,
     thread: libc::pthread_t,
 }
 
@@ -82,6 +83,8 @@ struct State {
     served: u64,
     memory: usize,
     deadline: Option<Instant>,
+    /// When the script's own time limit passes.
+    limit: Option<Instant>,
     killed: Option<(KillReason, Instant)>,
     next_kick: Option<Instant>,
     backtrace_to: Option<SyncSender<String>>,
@@ -98,6 +101,23 @@ pub(crate) trait Hold: Send + Sync {
 }
 
 impl State {
+    /// A limit that has just passed is lifted with the rest: what was meant for the script before does not reach
+    /// the next one.
+    fn set_limit(&mut self, limit: Option<Instant>) {
+        self.limit = limit;
+        if self.killed.is_none() {
+            self.next_kick = None;
+        }
+        self.mark_limit_passed(false);
+    }
+
+    fn mark_limit_passed(&self, passed: bool) {
+        if let Some(target) = &self.target {
+            // SAFETY: as in `mark_killed`.
+            unsafe { (*target.limit_passed).store(passed, Ordering::SeqCst) };
+        }
+    }
+
     /// Tells the shim whether the thread's blocking calls are to be refused.
     fn mark_killed(&self, killed: bool) {
         if let Some(target) = &self.target {
@@ -139,6 +159,7 @@ impl Shared {
             served: 0,
             memory: 0,
             deadline: None,
+            limit: None,
             killed: None,
             next_kick: None,
             backtrace_to: None,
@@ -162,6 +183,7 @@ impl Shared {
             killed: flag(slot.killed),
             catches_stop: flag(slot.catches_stop),
             stop_signalled: flag(slot.stop_signalled),
+            limit_passed: flag(slot.limit_passed),
             thread: slot.thread as libc::pthread_t,
         });
         Self::enter(&mut state, Activity::Idle);
@@ -180,6 +202,18 @@ impl Shared {
         state.activity = activity;
         state.since = Instant::now();
         state.deadline = None;
+        state.set_limit(None);
+    }
+
+    /// The script has so much time from now on.
+    pub(crate) fn limit(&self, limit: Option<Duration>) {
+        // Beyond that nobody waits, and the sum might be no instant any more.
+        const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+        let limit = limit.map(|limit| Instant::now() + limit.min(LONGEST));
+        lock(&self.state).set_limit(limit);
+        if let Some(limit) = limit {
+            self.watchdog.arm(limit);
+        }
     }
 
     /// A piece of work begins.
@@ -280,11 +314,19 @@ impl Shared {
         if state.deadline.is_some_and(|deadline| deadline <= now) {
             state.deadline = None;
             self.kill(&mut state, KillReason::Deadline, now);
+        } else if state.limit.is_some_and(|limit| limit <= now) {
+            state.limit = None;
+            state.next_kick = Some(now + KICK_AGAIN);
+            state.mark_limit_passed(true);
+            self.kick(&mut state);
         } else if state.next_kick.is_some_and(|kick| kick <= now) {
             state.next_kick = Some(now + KICK_AGAIN);
             self.kick(&mut state);
         }
-        state.deadline.into_iter().chain(state.next_kick).min()
+        [state.deadline, state.limit, state.next_kick]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

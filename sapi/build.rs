@@ -24,6 +24,7 @@ const INTERPOSED: &[&str] = &[
     "recvmsg",
     "setlocale",
     "sigaction",
+    "sigprocmask",
     "usleep",
     "waitpid",
 ];

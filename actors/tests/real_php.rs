@@ -17,7 +17,7 @@ use troupe_actors::{
     Handle, PoolPort, PoolSpec, Refused, Script, ServerSpec, SiteSpec, Work, start,
 };
 use troupe_sapi::{
-    Engine, EngineConfig, Outcome, Part, Request, RequestBody, ResponseReader, ServerVars,
+    Engine, EngineConfig, Outcome, Part, Request, RequestBody, ResponseReader, ServerVars, VarName,
     response_port,
 };
 
@@ -94,8 +94,8 @@ fn request(
 ) -> (Box<Request>, ResponseReader) {
     let (response, reader) = response_port();
     let mut vars = ServerVars::new();
-    vars.push("REQUEST_METHOD", "GET");
-    vars.push("QUERY_STRING", query);
+    vars.push(VarName::RequestMethod, "GET");
+    vars.push(VarName::QueryString, query);
     let request = Request {
         id: REQUESTS.fetch_add(1, Ordering::Relaxed),
         received: Instant::now(),

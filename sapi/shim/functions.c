@@ -112,9 +112,9 @@ static void add_header(zval *array, const char *name, size_t len, const char *va
     zend_string_release(header);
 }
 
-static bool is(const char *name, size_t len, const char *other)
+static bool is(troupe_bytes name, const char *other)
 {
-    return len == strlen(other) && memcmp(name, other, len) == 0;
+    return name.len == strlen(other) && memcmp(name.ptr, other, name.len) == 0;
 }
 
 static ZEND_FUNCTION(frankenphp_request_headers)
@@ -130,12 +130,12 @@ static ZEND_FUNCTION(frankenphp_request_headers)
     vars = &troupe_self->request->vars;
     for (size_t i = 0; i < vars->count; i++) {
         const troupe_entry *entry = &vars->entries[i];
-        const char *name = vars->bytes + entry->name, *value = vars->bytes + entry->value;
-        if (entry->name_len > 5 && memcmp(name, "HTTP_", 5) == 0) {
-            add_header(return_value, name + 5, entry->name_len - 5, value, entry->value_len);
-        } else if (is(name, entry->name_len, "CONTENT_TYPE") ||
-                   is(name, entry->name_len, "CONTENT_LENGTH")) {
-            add_header(return_value, name, entry->name_len, value, entry->value_len);
+        const troupe_bytes name = troupe_server_var_name(vars, entry);
+        const char *value = vars->bytes + entry->value;
+        if (name.len > 5 && memcmp(name.ptr, "HTTP_", 5) == 0) {
+            add_header(return_value, name.ptr + 5, name.len - 5, value, entry->value_len);
+        } else if (is(name, "CONTENT_TYPE") || is(name, "CONTENT_LENGTH")) {
+            add_header(return_value, name.ptr, name.len, value, entry->value_len);
         }
     }
 }

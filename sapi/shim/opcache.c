@@ -71,7 +71,7 @@ static void end_restart(void)
     }
 }
 
-/* True when the call was about byte 1 alone and is answered. */
+/* True when the call is answered and the kernel need not know. */
 static bool answer(int command, struct flock *lock)
 {
     if (command == F_GETLK && covers(lock, 1)) {
@@ -83,15 +83,18 @@ static bool answer(int command, struct flock *lock)
         }
         return true;
     }
+    if (command == F_SETLK && lock->l_type == F_UNLCK && covers(lock, 1)) {
+        /* At the end of every request, of all bytes. The kernel has a lock of this file only during a restart. */
+        bool has_restarted = restarts;
+        end_restart();
+        end_use();
+        return !has_restarted;
+    }
     if (command == F_SETLK && lock->l_type == F_UNLCK && covers(lock, 2)) {
         end_restart();
     }
     if (command == F_SETLK && covers(lock, 1)) {
-        if (lock->l_type == F_UNLCK) {
-            end_use();
-        } else {
-            begin_use();
-        }
+        begin_use();
         return lock->l_len == 1;
     }
     return false;

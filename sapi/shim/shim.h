@@ -36,6 +36,7 @@ typedef struct troupe_thread {
     atomic_bool limit_passed;      /* set by Rust: max_execution_time is over */
     bool ready;                    /* the script said that it is ready */
     bool body_cut;                 /* the client left before its body was complete */
+    bool filter_knows;             /* the filter extension has been told what $_SERVER holds */
     bool left_by_exit;             /* exit() inside a worker's callback: the bailout after it is no failure */
     zend_string *fatal_message;    /* the last error that can end a script; persistent */
     zend_string *fatal_file;
@@ -84,6 +85,9 @@ void troupe_with_headers(sapi_headers_struct *headers, void (*send)(const troupe
 
 /* server_vars.c */
 void troupe_register_server_variables(zval *array);
+/* Once, before any other PHP thread exists. Keeps the names in permanent strings. */
+void troupe_server_vars_install(const troupe_bytes *names, size_t count);
+troupe_bytes troupe_server_var_name(const troupe_vars *vars, const troupe_entry *entry);
 
 /* worker.c */
 bool troupe_run_script(troupe_thread *self);

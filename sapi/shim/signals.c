@@ -36,6 +36,15 @@ static bool is_known_timer(const struct sigaction *action)
     return action && atomic_exchange(&known, true);
 }
 
+static bool is_only_timer(const sigset_t *set)
+{
+    sigset_t timer;
+
+    sigemptyset(&timer);
+    sigaddset(&timer, SIGRTMIN);
+    return memcmp(set, &timer, _NSIG / 8) == 0;
+}
+
 /* A crash handler gives up so that the fault, met again, ends the process. */
 static bool ends_a_crash(int signal, const struct sigaction *action)
 {
@@ -69,6 +78,16 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *befo
         atomic_store(&troupe_self->catches_stop, has_handler(SIGTERM) || has_handler(SIGINT));
     }
     return 0;
+}
+
+/* PHP makes sure of its timers' signal for every request; a PHP thread is born with it unblocked. */
+int sigprocmask(int how, const sigset_t *set, sigset_t *before)
+{
+    if (troupe_self && !troupe_forked && how == SIG_UNBLOCK && set && !before && is_only_timer(set)) {
+        return 0;
+    }
+    errno = pthread_sigmask(how, set, before);
+    return errno == 0 ? 0 : -1;
 }
 
 /* In the kill signal's handler, on the thread that runs the script. pcntl's handler is made for such places. */

@@ -19,7 +19,7 @@ typedef struct troupe_bytes {
 
 /* One entry of $_SERVER: offsets into troupe_vars.bytes. */
 typedef struct troupe_entry {
-    uint32_t name;
+    uint32_t name;     /* without a length: an index into troupe_engine_config.names */
     uint32_t name_len;
     uint32_t value;
     uint32_t value_len;
@@ -204,6 +204,8 @@ typedef struct troupe_engine_config {
     const char *ini_defaults; /* "key=value\n" lines; php.ini and its like win over them */
     const char *ini_entries;  /* "key=value\n" lines that win over php.ini */
     const char *ini_locked;   /* "key\n" lines: scripts may not change these */
+    const troupe_bytes *names; /* of entries of $_SERVER */
+    size_t name_count;
 } troupe_engine_config;
 
 void troupe_value_free(troupe_value *value);

@@ -12,6 +12,7 @@ use crate::background::low_fd;
 use crate::callbacks::CALLBACKS;
 use crate::driver::Driver;
 use crate::thread::{self, PhpThread};
+use crate::var_name::VarName;
 use crate::watchdog::Watchdog;
 
 /// Stack of every thread that runs PHP. It is address space, of which only what is used becomes memory.
@@ -153,6 +154,13 @@ pub fn leave_process(status: i32) -> ! {
 
 /// The engine thread: PHP wants to be ended by the thread that started it.
 fn live(config: &NativeConfig, started: &Sender<Result<Versions, String>>, stopped: &Receiver<()>) {
+    let names: Vec<_> = VarName::ALL
+        .iter()
+        .map(|name| php_sys::troupe_bytes {
+            ptr: name.as_ptr().cast(),
+            len: name.len(),
+        })
+        .collect();
     let native = php_sys::troupe_engine_config {
         php_ini: config
             .php_ini
@@ -161,9 +169,11 @@ fn live(config: &NativeConfig, started: &Sender<Result<Versions, String>>, stopp
         ini_defaults: config.defaults.as_ptr(),
         ini_entries: config.entries.as_ptr(),
         ini_locked: config.locked_names.as_ptr(),
+        names: names.as_ptr(),
+        name_count: names.len(),
     };
     // SAFETY: `STARTED` lets one thread get here once in the life of the process; the strings of `native` live
-    // in `config`, which the caller keeps until PHP has ended; CALLBACKS is a static.
+    // in `config`, which the caller keeps until PHP has ended, and in `names`; CALLBACKS is a static.
     let failure = unsafe { php_sys::troupe_engine_start(&native, &CALLBACKS) };
     if !failure.is_null() {
         // SAFETY: the shim returns string literals.

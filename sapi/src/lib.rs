@@ -25,6 +25,7 @@ mod response;
 mod server_vars;
 mod sync;
 mod thread;
+mod var_name;
 mod wait;
 mod watchdog;
 
@@ -46,4 +47,5 @@ pub use response::{
 };
 pub use server_vars::ServerVars;
 pub use thread::PhpThread;
+pub use var_name::VarName;
 pub use wait::{Heed, Interrupted, KillReason, Wait};

@@ -1,9 +1,12 @@
 //! What `$_SERVER` will hold, laid out so that the C side reads it without a call per entry.
 //!
-//! All bytes are in one buffer; an entry is four offsets. Two requests rarely differ in more than a few
-//! values, so one allocation of the buffer and one of the entries is all a request costs here.
+//! All bytes are in one buffer; an entry is four numbers. One allocation of the buffer and one of the entries is
+//! all a request costs here.
 
-/// One entry: where its name and its value lie in the buffer. Read by `shim/server_vars.c`.
+use crate::var_name::VarName;
+
+/// One entry: where its name and its value lie in the buffer. Read by `shim/server_vars.c`. Without a length,
+/// `name` is the number of a [`VarName`].
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -34,27 +37,41 @@ impl ServerVars {
 
     /// Adds an entry. One that would not fit the 32-bit layout is left out; header and URI limits are far
     /// below that.
-    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
-        self.push_with(
-            |bytes| bytes.extend_from_slice(name.as_bytes()),
-            value.as_ref(),
-        );
+    pub fn push(&mut self, name: VarName, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        let start = self.bytes.len();
+        let (Ok(at), Ok(len)) = (u32::try_from(start), u32::try_from(value.len())) else {
+            return;
+        };
+        self.bytes.extend_from_slice(value);
+        self.entries.push(Entry {
+            name: name as u32,
+            name_len: 0,
+            value: at,
+            value_len: len,
+        });
     }
 
     /// Adds a variable of the site's or the worker's environment, which `getenv()` finds as well. They come
     /// after all other entries.
     pub fn push_environment(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let before = self.entries.len();
-        self.push(name, value);
+        self.push_with(
+            |bytes| bytes.extend_from_slice(name.as_bytes()),
+            value.as_ref(),
+        );
         self.environment += self.entries.len() - before;
     }
 
-    /// Adds a request header as `HTTP_*`.
+    /// Adds a request header, whose name is in lower case, as `HTTP_*`.
     ///
     /// Left out: `Proxy`, which programs would take for their own proxy setting (httpoxy), and names with an
     /// underscore or another character outside letters, digits and dashes, which would be confused with the
     /// dashed name that the server checked.
     pub fn push_header(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        if let Some(known) = VarName::of_header(name) {
+            return self.push(known, value);
+        }
         let plain = name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -75,6 +92,9 @@ impl ServerVars {
         let start = self.bytes.len();
         name(&mut self.bytes);
         let middle = self.bytes.len();
+        if middle == start {
+            return;
+        }
         self.bytes.extend_from_slice(value);
         let offsets = (
             u32::try_from(start),
@@ -110,9 +130,13 @@ impl ServerVars {
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let slice =
             |start: u32, len: u32| &self.bytes[start as usize..start as usize + len as usize];
-        self.entries
-            .iter()
-            .map(move |e| (slice(e.name, e.name_len), slice(e.value, e.value_len)))
+        self.entries.iter().map(move |entry| {
+            let name = match entry.name_len {
+                0 => VarName::ALL[entry.name as usize].as_bytes(),
+                len => slice(entry.name, len),
+            };
+            (name, slice(entry.value, entry.value_len))
+        })
     }
 }
 
@@ -130,9 +154,14 @@ mod tests {
     #[test]
     fn headers_are_spelled_as_cgi_does() {
         let mut vars = ServerVars::new();
-        vars.push("REQUEST_METHOD", "GET");
-        vars.push_header("accept-Language", "de");
-        let expected = [("REQUEST_METHOD", "GET"), ("HTTP_ACCEPT_LANGUAGE", "de")];
+        vars.push(VarName::RequestMethod, "GET");
+        vars.push_header("accept-language", "de");
+        vars.push_header("x-other", "1");
+        let expected = [
+            ("REQUEST_METHOD", "GET"),
+            ("HTTP_ACCEPT_LANGUAGE", "de"),
+            ("HTTP_X_OTHER", "1"),
+        ];
         assert_eq!(
             listed(&vars),
             expected.map(|(n, v)| (n.to_owned(), v.to_owned()))

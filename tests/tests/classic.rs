@@ -85,6 +85,29 @@ fn argv_holds_the_query_when_it_is_asked_for() {
 }
 
 #[test]
+fn filter_input_finds_what_was_sent_whatever_a_script_made_of_it() {
+    let request = Request::get("/filter.php?a=1").header("X-Other", "<b>");
+    let server = classic().env("OWN_NAME", "<c>").start();
+    for _ in 0..2 {
+        assert_eq!(
+            server.send(&request).expect(200).json(),
+            json!({
+                "sent": "a=1", "filtered": "1", "changed": "changed", "header": "<b>",
+                "in server": "<b>", "has host": true, "own": "<c>", "in env": "<c>",
+            })
+        );
+    }
+    let server = classic()
+        .ini("filter.default", "special_chars")
+        .env("OWN_NAME", "<c>")
+        .start();
+    let answer = server.send(&request).expect(200).json();
+    assert_eq!(answer["in server"], "&#60;b&#62;");
+    assert_eq!(answer["header"], "<b>");
+    assert_eq!(answer["in env"], "&#60;c&#62;");
+}
+
+#[test]
 fn superglobals_hold_query_form_and_cookies() {
     let server = classic().ini("request_order", "GP").start();
     let request = Request::form(

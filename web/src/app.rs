@@ -189,7 +189,10 @@ async fn answer(
 }
 
 fn pool_of<'a>(script: &Script, site: &'a Site, classic: &'a Pool) -> &'a Pool {
-    let worker = script.file.worker.and_then(|worker| site.workers.get(worker));
+    let worker = script
+        .file
+        .worker
+        .and_then(|worker| site.workers.get(worker));
     worker.unwrap_or(classic)
 }
 

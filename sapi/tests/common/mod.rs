@@ -78,7 +78,7 @@ impl Driver for Plain {
             return None;
         }
         let mut vars = ServerVars::new();
-        vars.push("WHO", "worker");
+        vars.push_environment("WHO", "worker");
         Some(Run::Script(WorkerScript {
             kind: *kind,
             name: c("w1"),
@@ -112,9 +112,9 @@ impl Driver for Plain {
 pub fn request(script: &str, query: &str) -> (Box<Request>, ResponseReader) {
     let (response, reader) = response_port();
     let mut vars = ServerVars::new();
-    vars.push("REQUEST_METHOD", "POST");
-    vars.push("QUERY_STRING", query);
-    vars.push("WHO", "you");
+    vars.push(VarName::RequestMethod, "POST");
+    vars.push(VarName::QueryString, query);
+    vars.push_environment("WHO", "you");
     let request = Request {
         id: 1,
         received: Instant::now(),

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap};
-use troupe_sapi::ServerVars;
+use troupe_sapi::{ServerVars, VarName};
 
 use crate::config::value::Table;
 use crate::host::Host;
@@ -38,73 +38,76 @@ pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
     let mut vars = ServerVars::new();
     // HTTP/2 has no such header, and a request's target outweighs it.
     if !host.as_str().is_empty() {
-        vars.push("HTTP_HOST", host.as_str());
+        vars.push(VarName::HttpHost, host.as_str());
     }
     push_headers(&mut vars, request.headers());
 
     let uri = request.uri();
     let is_https = facts.tls.is_some();
-    vars.push("GATEWAY_INTERFACE", "CGI/1.1");
-    vars.push("SERVER_SOFTWARE", SOFTWARE);
-    vars.push("SERVER_PROTOCOL", protocol(request));
-    vars.push("REQUEST_METHOD", request.method().as_str());
+    vars.push(VarName::GatewayInterface, "CGI/1.1");
+    vars.push(VarName::ServerSoftware, SOFTWARE);
+    vars.push(VarName::ServerProtocol, protocol(request));
+    vars.push(VarName::RequestMethod, request.method().as_str());
     vars.push(
-        "REQUEST_URI",
+        VarName::RequestUri,
         uri.path_and_query().map_or("/", |uri| uri.as_str()),
     );
-    vars.push("QUERY_STRING", uri.query().unwrap_or_default());
-    vars.push("REQUEST_SCHEME", if is_https { "https" } else { "http" });
+    vars.push(VarName::QueryString, uri.query().unwrap_or_default());
+    vars.push(
+        VarName::RequestScheme,
+        if is_https { "https" } else { "http" },
+    );
     if let Some(tls) = &facts.tls {
-        vars.push("HTTPS", "on");
-        vars.push("SSL_PROTOCOL", tls.protocol);
-        vars.push("SSL_CIPHER", &tls.cipher);
+        vars.push(VarName::Https, "on");
+        vars.push(VarName::SslProtocol, tls.protocol);
+        vars.push(VarName::SslCipher, &tls.cipher);
     }
 
-    vars.push("SERVER_NAME", host.name());
+    vars.push(VarName::ServerName, host.name());
     match facts.addresses {
         Some((client, own)) => {
-            vars.push("SERVER_ADDR", own.ip().to_canonical().to_string());
-            vars.push("SERVER_PORT", own.port().to_string());
+            vars.push(VarName::ServerAddr, own.ip().to_canonical().to_string());
+            vars.push(VarName::ServerPort, own.port().to_string());
             let client_ip = client.ip().to_canonical().to_string();
-            vars.push("REMOTE_ADDR", &client_ip);
-            vars.push("REMOTE_HOST", &client_ip);
-            vars.push("REMOTE_PORT", client.port().to_string());
+            vars.push(VarName::RemoteAddr, &client_ip);
+            vars.push(VarName::RemoteHost, &client_ip);
+            vars.push(VarName::RemotePort, client.port().to_string());
         }
         None => {
             // A unix socket has no addresses; the port is the one the client believes in.
-            vars.push("SERVER_ADDR", "unix:");
-            vars.push("SERVER_PORT", host.port().unwrap_or("80"));
-            vars.push("REMOTE_ADDR", "unix:");
-            vars.push("REMOTE_HOST", "unix:");
-            vars.push("REMOTE_PORT", "0");
+            vars.push(VarName::ServerAddr, "unix:");
+            vars.push(VarName::ServerPort, host.port().unwrap_or("80"));
+            vars.push(VarName::RemoteAddr, "unix:");
+            vars.push(VarName::RemoteHost, "unix:");
+            vars.push(VarName::RemotePort, "0");
         }
     }
 
     let document_root = script.file.document_root.as_os_str().as_bytes();
-    vars.push("DOCUMENT_ROOT", document_root);
+    vars.push(VarName::DocumentRoot, document_root);
     vars.push(
-        "SCRIPT_FILENAME",
+        VarName::ScriptFilename,
         script.file.script_filename.as_os_str().as_bytes(),
     );
-    vars.push("SCRIPT_NAME", &script.file.script_name);
-    vars.push("DOCUMENT_URI", &script.file.script_name);
+    vars.push(VarName::ScriptName, &script.file.script_name);
+    vars.push(VarName::DocumentUri, &script.file.script_name);
     vars.push(
-        "PHP_SELF",
+        VarName::PhpSelf,
         [&script.file.script_name[..], &script.path_info].concat(),
     );
     if !script.path_info.is_empty() {
-        vars.push("PATH_INFO", &script.path_info);
+        vars.push(VarName::PathInfo, &script.path_info);
         vars.push(
-            "PATH_TRANSLATED",
+            VarName::PathTranslated,
             [document_root, &script.path_info].concat(),
         );
     }
 
     if let Some(content_type) = request.headers().get(header::CONTENT_TYPE) {
-        vars.push("CONTENT_TYPE", content_type);
+        vars.push(VarName::ContentType, content_type);
     }
     if let Some(length) = sources.content_length {
-        vars.push("CONTENT_LENGTH", length.to_string());
+        vars.push(VarName::ContentLength, length.to_string());
     }
     for env in sources.env {
         for (name, value) in env {

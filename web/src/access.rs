@@ -60,7 +60,7 @@ impl Record {
             target: ACCESS,
             request = self.id,
             client = self.client,
-            method = %self.method,
+            method = self.method.as_str(),
             uri = self.uri.path_and_query().map_or("", |uri| uri.as_str()),
             version = ?self.version,
             host = self.host,

@@ -3,6 +3,7 @@
 //! One line a record. A request's record has the target `access`; records of PHP code carry the
 //! request's id as well, so that the two can be put together.
 
+mod json;
 mod sink;
 
 use std::io::{self, IsTerminal};
@@ -12,6 +13,7 @@ use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
+use self::json::Json;
 use self::sink::Sink;
 use crate::config::{AccessLog, LogFormat, Server};
 
@@ -84,7 +86,7 @@ impl Logs {
 fn lines(sink: Sink, is_json: bool, is_terminal: bool) -> Box<dyn Layer<Registry> + Send + Sync> {
     let lines = fmt::layer().with_writer(sink).with_ansi(is_terminal);
     match is_json {
-        true => lines.json().flatten_event(true).boxed(),
+        true => lines.event_format(Json).boxed(),
         false => lines.boxed(),
     }
 }

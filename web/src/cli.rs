@@ -129,6 +129,27 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_knows_every_command_and_flag() {
+        let documentation = include_str!("../../docs/start.md");
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|c| !c.is_hide_set())
+        {
+            let name = command.get_name();
+            assert!(documentation.contains(name), "{name}");
+        }
+        let command = Cli::command();
+        let server = command.find_subcommand("php-server").unwrap();
+        for flag in server.get_arguments() {
+            let flag = match (flag.get_long(), flag.get_short()) {
+                (Some(long), _) => format!("`--{long}"),
+                (None, short) => format!("`-{}", short.unwrap()),
+            };
+            assert!(documentation.contains(&flag), "{flag}");
+        }
+    }
+
+    #[test]
     fn php_cli_passes_everything_through() {
         let Ok(Command::PhpCli(php)) = parse("troupe php-cli -d a=b --help x.php -- --version")
         else {

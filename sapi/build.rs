@@ -16,6 +16,7 @@ const INTERPOSED: &[&str] = &[
     "fcntl",
     "fcntl64",
     "flock",
+    "nanosleep",
     "pclose",
     "poll",
     "read",
@@ -25,6 +26,7 @@ const INTERPOSED: &[&str] = &[
     "setlocale",
     "sigaction",
     "sigprocmask",
+    "sleep",
     "usleep",
     "waitpid",
 ];

@@ -34,6 +34,7 @@ fn main() {
             non_exhaustive: false,
         })
         .constified_enum("troupe_asked")
+        .constified_enum("troupe_trace_state")
         .prepend_enum_name(false)
         .derive_default(true)
         .parse_callbacks(Box::new(bindgen::CargoCallbacks::new()))

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The C library's function of that name, looked up once. */
@@ -52,10 +53,36 @@ static ssize_t done(ssize_t result)
     return result;
 }
 
+/* A look at a thread's stack breaks the calls that wait for a time. The script must not notice: they go on. */
+static bool goes_on(int result)
+{
+    return UNEXPECTED(result == -1) && errno == EINTR && troupe_was_looked_at;
+}
+
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    REFUSE_WHEN_LEAVING();
-    return (int)done(REAL(poll)(fds, count, timeout));
+    int64_t end = timeout > 0 ? clock_ns() + timeout * INT64_C(1000000) : 0;
+    int result;
+
+    for (;;) {
+        REFUSE_WHEN_LEAVING();
+        troupe_was_looked_at = 0;
+        result = (int)done(REAL(poll)(fds, count, timeout));
+        if (EXPECTED(!goes_on(result))) {
+            return result;
+        }
+        if (timeout > 0) {
+            timeout = (int)(MAX(end - clock_ns(), 0) / 1000000);
+        }
+    }
 }
 
 ssize_t recv(int fd, void *buffer, size_t len, int flags)
@@ -113,11 +140,34 @@ int flock(int fd, int operation)
     return (int)done(REAL(flock)(fd, operation));
 }
 
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+    struct timespec wanted = *time, rest = *time;
+    int result;
+
+    do {
+        REFUSE_WHEN_LEAVING();
+        troupe_was_looked_at = 0;
+        result = (int)done(REAL(nanosleep)(&wanted, &rest));
+        wanted = rest;
+    } while (goes_on(result));
+    if (result == -1 && left) {
+        *left = rest;
+    }
+    return result;
+}
+
 /* SQLite waits for a locked database by it, over and over. */
 int usleep(useconds_t microseconds)
 {
-    REFUSE_WHEN_LEAVING();
-    return (int)done(REAL(usleep)(microseconds));
+    return nanosleep(&(struct timespec){microseconds / 1000000, microseconds % 1000000 * 1000L}, NULL);
+}
+
+unsigned int sleep(unsigned int seconds)
+{
+    struct timespec left = {.tv_sec = seconds};
+
+    return nanosleep(&left, &left) == 0 ? 0 : (unsigned int)left.tv_sec + (left.tv_nsec >= 500000000);
 }
 
 /* PHP loads extensions so that they find the C library before the executable: all of this would pass them by. */

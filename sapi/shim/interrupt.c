@@ -20,19 +20,8 @@ static void on_kill_signal(int signal)
     /* Being handled is what matters: the blocking call it interrupts returns EINTR. */
     (void)signal;
     troupe_limit_deliver();
+    troupe_was_looked_at = 0;
     troupe_signals_deliver();
-}
-
-static void send_backtrace(troupe_thread *self)
-{
-    zval trace;
-    zend_string *text;
-
-    zend_fetch_debug_backtrace(&trace, 0, DEBUG_BACKTRACE_IGNORE_ARGS, 0);
-    text = zend_trace_to_string(Z_ARRVAL(trace), true);
-    troupe_rust->backtrace(self->rust, troupe_text(text));
-    zend_string_release(text);
-    zval_ptr_dtor(&trace);
 }
 
 /* Runs where the script can be left. May bail out. */
@@ -47,7 +36,9 @@ static void on_interrupt(zend_execute_data *execute_data)
     if (self) {
         uint32_t asked = troupe_rust->asked(self->rust);
         if (asked & TROUPE_ASKED_BACKTRACE) {
-            send_backtrace(self);
+            troupe_trace trace;
+            troupe_trace_read(&trace);
+            troupe_rust->backtrace(self->rust, (troupe_bytes){trace.text, trace.len});
         }
         if (asked & TROUPE_ASKED_KILL_DEADLINE) {
             zend_error_noreturn(E_ERROR, "Maximum execution time exceeded: the request's deadline passed");

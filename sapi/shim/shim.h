@@ -4,6 +4,7 @@
 
 #include "troupe.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 
 #include <php.h>
@@ -43,6 +44,7 @@ typedef struct troupe_thread {
     uint32_t fatal_line;
     HashTable *seen_vars;          /* what get_vars handed out in this worker script, by name */
     struct troupe_kept *kept;      /* what the worker script had set up before its loop */
+    troupe_trace trace;
 } troupe_thread;
 
 /* The thread's state, NULL on threads that are not ours (the engine's own). */
@@ -124,6 +126,12 @@ void troupe_stack_enter(void);
 size_t troupe_stack_spent(void);
 void troupe_stack_unwound(void);
 void troupe_stack_leave(void);
+
+/* trace.c */
+void troupe_trace_install(void);
+void troupe_trace_read(troupe_trace *trace);
+/* The last signal that was handled on this thread asked for its stack. */
+extern _Thread_local volatile sig_atomic_t troupe_was_looked_at;
 
 /* select.c */
 void troupe_select_install(void);

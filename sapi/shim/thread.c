@@ -89,12 +89,13 @@ void troupe_thread_main(void *rust)
 {
     troupe_thread self = {.rust = rust};
     troupe_run run;
-    sigset_t kill_set;
+    sigset_t ours;
 
-    sigemptyset(&kill_set);
-    sigaddset(&kill_set, troupe_kill_signal());
-    sigaddset(&kill_set, SIGRTMIN);
-    pthread_sigmask(SIG_UNBLOCK, &kill_set, NULL);
+    sigemptyset(&ours);
+    sigaddset(&ours, troupe_kill_signal());
+    sigaddset(&ours, troupe_trace_signal());
+    sigaddset(&ours, SIGRTMIN);
+    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
 
     ts_resource(0);
     ZEND_TSRMLS_CACHE_UPDATE();
@@ -107,6 +108,7 @@ void troupe_thread_main(void *rust)
         .catches_stop = (bool *)&self.catches_stop,
         .stop_signalled = (bool *)&self.stop_signalled,
         .limit_passed = (bool *)&self.limit_passed,
+        .trace = &self.trace,
         .thread = (uintptr_t)pthread_self(),
     });
 

@@ -119,6 +119,19 @@ typedef struct troupe_value troupe_value;
 #define TROUPE_NO_WAIT 0
 #define TROUPE_FOR_EVER -1
 
+enum troupe_trace_state {
+    TROUPE_TRACE_IDLE,
+    TROUPE_TRACE_ASKED, /* set by Rust; the next trace signal tells it */
+    TROUPE_TRACE_TOLD,  /* the text is there */
+};
+
+/* Where a thread's PHP stack is written. See trace.c. */
+typedef struct troupe_trace {
+    uint32_t state; /* an atomic on both sides */
+    size_t len;
+    char text[8192];
+} troupe_trace;
+
 /* Where another thread can reach a running script. */
 typedef struct troupe_slot {
     bool *vm_interrupt;   /* EG(vm_interrupt), an atomic */
@@ -126,6 +139,7 @@ typedef struct troupe_slot {
     bool *catches_stop;
     bool *stop_signalled;
     bool *limit_passed;
+    troupe_trace *trace;
     uintptr_t thread;     /* pthread_t */
 } troupe_slot;
 
@@ -217,8 +231,9 @@ const char *troupe_engine_start(const troupe_engine_config *config, const troupe
 void troupe_engine_stop(void);
 /* Serves on the calling thread until next_run says no. Never jumps out. */
 void troupe_thread_main(void *thread);
-/* The signal that breaks blocking calls. */
+/* The signal that breaks blocking calls, and the one that has a thread write its stack. */
 int troupe_kill_signal(void);
+int troupe_trace_signal(void);
 
 /* Versions and loaded extensions, once started; the strings live for ever. */
 const char *troupe_php_version(void);

@@ -183,10 +183,11 @@ extern "C" fn run_ended(thread: *mut c_void, end: *const troupe_run_end) {
             };
             (end, failure)
         };
-        local.release();
+        let took = local.release();
         local.backstage.clear();
         let classic = local.script.take().is_none();
-        let killed = local.shared.end(Activity::Idle, classic, None);
+        let served = classic || took.is_some();
+        let killed = local.shared.end(Activity::Idle, served, None);
         let exit = match (killed, end.kind) {
             (Some(reason), _) => ScriptExit::Killed(reason),
             (None, TROUPE_EXIT_RETURNED) => ScriptExit::Returned,
@@ -195,6 +196,10 @@ extern "C" fn run_ended(thread: *mut c_void, end: *const troupe_run_end) {
             (None, TROUPE_EXIT_NOT_BEGUN) => ScriptExit::NotBegun,
         };
         flush_stray(local, true);
+        if !classic && let Some(took) = took {
+            // The request that ended the script; its memory went with it.
+            local.driver.request_ended(RequestEnd { took, memory: 0 });
+        }
         local.driver.run_ended(ScriptEnd {
             exit,
             was_ready: local.ready,

@@ -2,16 +2,21 @@
 //!
 //! The lock in [`Shared`] is the kill slot's: the pointer into PHP's memory is used only under it, and the
 //! thread clears it under it before that memory goes. `generation` names the piece of work (a request, or the
-//! run around it); a kill that was meant for one never hits the next.
+//! run around it); a kill that was meant for one never hits the next: what ends takes its kill along, and no
+//! request begins in a script that is being killed.
+
+mod backtrace;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use php_sys::{
     TROUPE_ASKED_BACKTRACE, TROUPE_ASKED_KILL_DEADLINE, TROUPE_ASKED_KILL_OPERATOR,
-    TROUPE_ASKED_KILL_STOP, troupe_slot,
+    TROUPE_ASKED_KILL_STOP, troupe_slot, troupe_trace,
 };
 
 use crate::response::ResponseBreaker;
@@ -68,6 +73,7 @@ struct Target {
     catches_stop: *const AtomicBool,
     stop_signalled: *const AtomicBool,
     limit_passed: *const AtomicBool,
+    trace: *const troupe_trace,
     thread: libc::pthread_t,
 }
 
@@ -146,6 +152,8 @@ pub(crate) struct Shared {
     parker: Arc<Parker>,
     asked: AtomicU32,
     state: Mutex<State>,
+    /// Held by whoever looks at the thread's stack.
+    looking: std::sync::Mutex<()>,
     watchdog: Arc<Watchdog>,
 }
 
@@ -170,6 +178,7 @@ impl Shared {
             parker,
             asked: AtomicU32::new(0),
             state: Mutex::new(state),
+            looking: std::sync::Mutex::default(),
             watchdog,
         }
     }
@@ -184,6 +193,7 @@ impl Shared {
             catches_stop: flag(slot.catches_stop),
             stop_signalled: flag(slot.stop_signalled),
             limit_passed: flag(slot.limit_passed),
+            trace: slot.trace,
             thread: slot.thread as libc::pthread_t,
         });
         Self::enter(&mut state, Activity::Idle);
@@ -216,23 +226,40 @@ impl Shared {
         }
     }
 
-    /// A piece of work begins.
-    pub(crate) fn begin(
+    /// A script begins.
+    pub(crate) fn begin_script(&self) {
+        Self::enter(&mut lock(&self.state), Activity::Script);
+    }
+
+    /// A request begins. False while the script around it is being killed: it must not begin then, or the kill
+    /// would hit it.
+    pub(crate) fn begin_request(
         &self,
         activity: Activity,
         deadline: Option<Duration>,
-        response: Option<ResponseBreaker>,
-    ) {
+        response: ResponseBreaker,
+    ) -> bool {
         let armed = {
             let mut state = lock(&self.state);
+            if state.killed.is_some() {
+                return false;
+            }
             Self::enter(&mut state, activity);
-            state.response = response;
+            state.response = Some(response);
             state.deadline = deadline.map(|deadline| state.since + deadline);
             state.deadline
         };
         if let Some(deadline) = armed {
             self.watchdog.arm(deadline);
         }
+        true
+    }
+
+    /// The request that began has no client: the thread is back at `activity`. A kill meanwhile goes on.
+    pub(crate) fn step_back(&self, activity: Activity) {
+        let mut state = lock(&self.state);
+        Self::enter(&mut state, activity);
+        state.response = None;
     }
 
     /// A piece of work ended; the thread goes back to `activity`. A kill that was under way has done its work.
@@ -397,26 +424,5 @@ impl ThreadControl {
     /// Takes a [`drain`](Self::drain) back.
     pub fn resume(&self) {
         self.shared.parker.set_draining(false);
-    }
-
-    /// The PHP stack of the running script, one frame a line. The script tells it itself at its next
-    /// interrupt check; `None` when it did not get there within `timeout`. Blocks the calling thread.
-    pub fn backtrace(&self, timeout: Duration) -> Option<String> {
-        let (sender, receiver) = sync_channel(1);
-        {
-            let mut state = lock(&self.shared.state);
-            if !matches!(state.activity, Activity::Script | Activity::Request { .. }) {
-                return None;
-            }
-            state.backtrace_to = Some(sender);
-            self.shared
-                .asked
-                .fetch_or(TROUPE_ASKED_BACKTRACE, Ordering::SeqCst);
-            if let Some(target) = &state.target {
-                // SAFETY: as in `kick`: the flag lives while `target` is set.
-                unsafe { (*target.vm_interrupt).store(true, Ordering::SeqCst) };
-            }
-        }
-        receiver.recv_timeout(timeout).ok()
     }
 }

@@ -88,7 +88,7 @@ pub struct ScriptEnd {
 pub struct RequestEnd {
     /// From the moment the thread took it.
     pub took: Duration,
-    /// Bytes that PHP's memory manager has in use.
+    /// Bytes that PHP's memory manager has in use; 0 when the request ended its script.
     pub memory: usize,
 }
 
@@ -101,10 +101,15 @@ pub trait Driver: Send {
     /// The next request for the worker script that runs; `None` asks it to leave its loop.
     fn next_request(&mut self, wait: &Wait) -> Option<Box<Request>>;
 
+    /// The request that was just given can't be served here, for the script is being ended: another thread
+    /// shall have it.
+    fn put_back(&mut self, request: Box<Request>);
+
     /// The script became ready: it waits for its first request, or used a background worker's function.
     fn script_ready(&mut self);
 
-    /// A request of a worker script ended and its client has its answer.
+    /// A request of a worker script ended and its client has its answer. The end of the run follows when the
+    /// request ended the script.
     fn request_ended(&mut self, end: RequestEnd);
 
     /// The script called `opcache_reset()`: every file will be compiled anew when it is next included. What

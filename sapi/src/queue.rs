@@ -190,6 +190,13 @@ impl<T> Seat<T> {
         }
     }
 
+    /// Gives back a job that was taken and not begun: the next seat has it before all others, whatever the
+    /// queue holds.
+    pub fn put_back(&mut self, job: T) {
+        lock(&self.queue.inner).jobs.push_front(job);
+        self.rest();
+    }
+
     /// Leaves the idle list until the next [`poll_pop`](Self::poll_pop), passing on a wake-up that was on its
     /// way here. For a thread that stops waiting without a job.
     pub fn rest(&mut self) {
@@ -325,6 +332,34 @@ mod tests {
         assert!(push(&queue, 2).is_ok());
         drop(seat);
         assert_eq!(early.count(), 1);
+    }
+
+    #[test]
+    fn a_job_that_is_put_back_is_the_next_one_and_wakes_another_seat() {
+        let queue = JobQueue::new(2);
+        let mut seat = queue.seat();
+        assert!(push(&queue, 2).is_ok());
+        assert_eq!(pop(&mut seat), Poll::Ready(Some(2)));
+        let (mut other, wakes) = waiting_seat(&queue);
+        seat.put_back(2);
+        assert_eq!(wakes.count(), 1);
+        assert!(push(&queue, 4).is_ok());
+        assert_eq!(pop(&mut other), Poll::Ready(Some(2)));
+        assert_eq!(pop(&mut other), Poll::Ready(Some(4)));
+    }
+
+    #[test]
+    fn a_job_may_be_put_back_into_a_full_or_closed_queue() {
+        let queue = JobQueue::new(1);
+        let (mut one, mut other) = (queue.seat(), queue.seat());
+        assert!(push(&queue, 2).is_ok());
+        assert_eq!(pop(&mut one), Poll::Ready(Some(2)));
+        assert!(push(&queue, 4).is_ok());
+        queue.close();
+        one.put_back(2);
+        assert_eq!(pop(&mut other), Poll::Ready(Some(2)));
+        assert_eq!(pop(&mut other), Poll::Ready(Some(4)));
+        assert_eq!(pop(&mut other), Poll::Ready(None));
     }
 
     #[test]

@@ -103,6 +103,16 @@ impl Current {
     }
 }
 
+/// What became of a request that the driver gave.
+enum Take {
+    /// It is in hand.
+    Taken,
+    /// Its client has left; it is dropped.
+    Abandoned,
+    /// The script is being killed; another thread shall serve it.
+    Refused(Box<Request>),
+}
+
 /// The strings of a request.
 pub(crate) struct Held {
     pub(crate) method: CString,
@@ -118,23 +128,33 @@ pub(crate) struct Held {
 }
 
 impl Local {
-    /// Takes a request in hand, unless its client has left.
-    pub(crate) fn take(&mut self, request: Request) -> bool {
-        let mut response = request.response;
-        if !response.begin() {
-            return false;
-        }
-        if self.script.is_none() {
-            self.backstage.scope = request.scope;
-        }
+    /// Takes a request in hand, if it can be served.
+    fn take(&mut self, request: Box<Request>) -> Take {
         let text = |c_text: &CString| c_text.to_string_lossy().into_owned();
         let activity = Activity::Request {
             id: request.id,
             method: text(&request.method),
             uri: text(&request.uri),
         };
-        self.shared
-            .begin(activity, request.deadline, Some(response.breaker()));
+        let breaker = request.response.breaker();
+        if !self
+            .shared
+            .begin_request(activity, request.deadline, breaker)
+        {
+            return Take::Refused(request);
+        }
+        let request = *request;
+        let mut response = request.response;
+        if !response.begin() {
+            self.shared.step_back(match self.script {
+                Some(_) => Activity::Script,
+                None => Activity::Idle,
+            });
+            return Take::Abandoned;
+        }
+        if self.script.is_none() {
+            self.backstage.scope = request.scope;
+        }
         self.request = Some(Current {
             id: request.id,
             taken: Instant::now(),
@@ -158,7 +178,7 @@ impl Local {
             leash: None,
             keeps_tasks: false,
         });
-        true
+        Take::Taken
     }
 
     /// Ends the request in hand: its client gets what there is of its answer.
@@ -178,7 +198,7 @@ impl Local {
                 Some(Run::Script(mut script)) => {
                     self.backstage.scope = script.scope.take();
                     self.backstage.own = script.background.take();
-                    self.shared.begin(Activity::Script, None, None);
+                    self.shared.begin_script();
                     self.script = Some(script);
                     self.run_started = Instant::now();
                     self.ready = false;
@@ -186,8 +206,10 @@ impl Local {
                 }
                 Some(Run::Request(request)) => {
                     self.run_started = Instant::now();
-                    if self.take(*request) {
-                        return true;
+                    match self.take(request) {
+                        Take::Taken => return true,
+                        Take::Abandoned => {}
+                        Take::Refused(request) => self.driver.put_back(request),
                     }
                 }
             }
@@ -211,11 +233,17 @@ impl Local {
             .unwrap_or_default()
     }
 
-    /// Asks the driver for the next request whose client is still there.
+    /// Asks the driver for the next request whose client is still there. A script that is being killed gets
+    /// none.
     pub(crate) fn next_request(&mut self) -> bool {
         while let Some(request) = self.driver.next_request(&self.wait) {
-            if self.take(*request) {
-                return true;
+            match self.take(request) {
+                Take::Taken => return true,
+                Take::Abandoned => {}
+                Take::Refused(request) => {
+                    self.driver.put_back(request);
+                    return false;
+                }
             }
         }
         false

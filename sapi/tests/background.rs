@@ -112,6 +112,8 @@ impl Driver for Once {
         None
     }
 
+    fn put_back(&mut self, _request: Box<Request>) {}
+
     fn script_ready(&mut self) {}
 
     fn request_ended(&mut self, _end: RequestEnd) {}
@@ -134,6 +136,10 @@ impl Driver for Classic {
 
     fn next_request(&mut self, _wait: &Wait) -> Option<Box<Request>> {
         None
+    }
+
+    fn put_back(&mut self, request: Box<Request>) {
+        self.0.put_back(request);
     }
 
     fn script_ready(&mut self) {}

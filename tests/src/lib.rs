@@ -17,11 +17,13 @@
 mod client;
 mod command;
 mod folder;
+mod load;
 mod log;
 mod request;
 mod response;
 mod server;
 mod setup;
+mod tree;
 
 pub use client::{Address, Client};
 pub use command::{curl, self_signed, troupe};
@@ -31,6 +33,7 @@ pub use request::{Part, Request};
 pub use response::Response;
 pub use server::Server;
 pub use setup::Setup;
+pub use tree::{Node, exits, nodes};
 
 use std::time::{Duration, Instant};
 

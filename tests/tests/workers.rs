@@ -234,29 +234,13 @@ fn a_worker_that_never_boots_is_a_503_that_says_when_to_come_back() {
     assert_eq!(server.get("/plain.php").status, 200, "the site lives on");
 }
 
-/// All nodes of the tree that is answered by `/tree`.
-fn nodes(tree: &Value) -> Vec<&Value> {
-    let children = tree["children"].as_array().into_iter().flatten();
-    let mut all = vec![tree];
-    all.extend(children.flat_map(nodes));
-    all
-}
-
-fn tree(server: &Server) -> Value {
-    server.admin(&Request::get("/tree")).expect(200).json()
-}
-
 #[test]
 fn the_tree_shows_each_worker_and_how_it_ended_last() {
     let server = one();
     ask(&server, "throw").expect(500);
     let exited = eventually("the worker's last exit is in the tree", || {
-        let tree = tree(&server);
-        let nodes = nodes(&tree).into_iter();
-        let mut workers = nodes.filter(|node| node["kind"] == "http_worker");
-        workers
-            .find(|worker| worker["last_exit"].to_string().contains("on purpose"))
-            .cloned()
+        let mut workers = server.nodes_of("http_worker").into_iter();
+        workers.find(|worker| worker["last_exit"].to_string().contains("on purpose"))
     });
     let id = exited["id"].as_str().unwrap();
     let node = server
@@ -273,13 +257,8 @@ fn a_running_script_shows_its_stack_and_can_be_killed() {
     let server = one();
     let mut client = server.connect();
     client.send(&Request::get("/worker.php?do=loop"));
-    let id = eventually("the request is in the tree", || {
-        let tree = tree(&server);
-        let nodes = nodes(&tree).into_iter();
-        let mut workers = nodes.filter(|node| node["kind"] == "http_worker");
-        let busy = workers.find(|worker| worker["current"].is_object())?;
-        Some(busy["id"].as_str()?.to_owned())
-    });
+    let busy = server.busy_with("do=loop");
+    let id = busy["id"].as_str().unwrap();
     let backtrace = server.admin(&Request::get(&format!("/nodes/{id}/backtrace")));
     let backtrace = backtrace.expect(200);
     assert!(

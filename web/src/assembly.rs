@@ -1,6 +1,7 @@
 //! From the configuration to what the layers below want: PHP's settings, the tree's specification, and
 //! the state of the application.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -9,6 +10,7 @@ use std::path::Path;
 use troupe_actors::supervision::{
     BackoffPolicy, ChildSpec, Intensity, Policy, RecyclePolicy, Restart, ScalingPolicy, Strategy,
 };
+use troupe_actors::tree::NodeId;
 use troupe_actors::{BackgroundSpec, Handle, PoolSpec, ServerSpec, SiteSpec, Work};
 use troupe_sapi::EngineConfig;
 
@@ -76,6 +78,18 @@ pub fn tree(config: &Config) -> ServerSpec {
         classic,
         sites: sites.collect(),
     }
+}
+
+/// The script of each HTTP worker's pool.
+pub fn scripts(config: &Config) -> HashMap<NodeId, String> {
+    let sites = config.sites.iter();
+    let workers = sites.flat_map(|site| site.workers.iter().map(move |worker| (site, worker)));
+    workers
+        .map(|(site, worker)| {
+            let pool = NodeId::site(&site.name).http_pool(&worker.name);
+            (pool, worker.script.display().to_string())
+        })
+        .collect()
 }
 
 fn http_pool(site: &config::Site, worker: &Worker, queue_capacity: usize) -> PoolSpec {

@@ -76,6 +76,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
         let admin = Arc::new(Admin {
             tree: tree.clone(),
             token: config.admin.token.clone(),
+            scripts: assembly::scripts(config),
             is_stopping: AtomicBool::new(false),
             php_version: versions.php.clone(),
         });
@@ -116,7 +117,12 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     })?;
     remove_sockets(config);
     let lost_threads = match farewell {
-        Some(farewell) => farewell.lost_threads,
+        Some(farewell) => {
+            if farewell.actors > 0 {
+                tracing::error!(actors = farewell.actors, "actors were left behind: a bug");
+            }
+            farewell.lost_threads
+        }
         None => {
             tracing::warn!("stopped at once, by a second signal");
             logs.flush();
@@ -184,6 +190,7 @@ impl Parts<'_> {
                 wish = signals.next() => match wish {
                     Wish::Stop => return true,
                     Wish::Reload => self.reload(),
+                    Wish::Restart => self.restart(),
                     Wish::ReopenLogs => self.logs.reopen(),
                 },
                 reason = self.tree.ended() => {
@@ -203,6 +210,11 @@ impl Parts<'_> {
         {
             tracing::error!("the certificates stay as they were: {error}");
         }
+        self.restart();
+    }
+
+    /// SIGUSR2, and a part of SIGHUP: every worker script anew, one thread after the other.
+    fn restart(&self) {
         let tree = self.tree.clone();
         actix_web::rt::spawn(async move {
             match tree.restart(NodeId::root()).await {
@@ -227,6 +239,7 @@ struct Signals {
     interrupt: Signal,
     reload: Signal,
     reopen: Signal,
+    restart: Signal,
 }
 
 impl Signals {
@@ -236,6 +249,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             reload: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
+            restart: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -245,6 +259,7 @@ impl Signals {
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.reload.recv() => Wish::Reload,
             _ = self.reopen.recv() => Wish::ReopenLogs,
+            _ = self.restart.recv() => Wish::Restart,
         }
     }
 
@@ -262,4 +277,6 @@ enum Wish {
     Reload,
     /// SIGUSR1.
     ReopenLogs,
+    /// SIGUSR2.
+    Restart,
 }

@@ -48,6 +48,8 @@ impl Driver for BackgroundDriver {
         None
     }
 
+    fn put_back(&mut self, _: Box<Request>) {}
+
     fn script_ready(&mut self) {
         self.ready = Some(Instant::now());
         self.reins.ready();

@@ -160,6 +160,11 @@ impl Driver for HttpDriver {
         job
     }
 
+    fn put_back(&mut self, request: Box<Request>) {
+        self.life.served -= u64::from(matches!(self.reins.spec().work, Work::Http(_)));
+        self.seat.put_back(request);
+    }
+
     fn script_ready(&mut self) {
         self.life.ready = Some(Instant::now());
         self.permit = None;

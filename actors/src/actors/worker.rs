@@ -31,8 +31,10 @@ use super::thread::{Control, Spawned};
 use crate::supervision::{Cause, Detail, Exit, Leave};
 use crate::tree::{Current, Entry, Live};
 
-/// How often a worker looks whether its thread is stuck or slow.
+/// How often a worker looks whether its thread is stuck, at least.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it looks at most, whatever is called slow.
+const QUICKEST_LOOK: Duration = Duration::from_millis(10);
 
 /// How long a running script may take to tell its stack.
 const BACKTRACE: Duration = Duration::from_millis(100);
@@ -256,7 +258,9 @@ impl Actor for Worker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_interval(LOOK, Self::look);
+        // Several times within what is called slow, so that nothing slow goes unseen.
+        let look = self.post.spec.slow_after.map_or(LOOK, |slow| slow / 4);
+        ctx.run_interval(look.clamp(QUICKEST_LOOK, LOOK), Self::look);
     }
 }
 

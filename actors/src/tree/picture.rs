@@ -15,10 +15,17 @@ pub fn picture(node: &Node) -> String {
             .max()
             .unwrap_or(0)
     };
-    let (names, states) = (width(|row| &row.name), width(|row| &row.state));
+    let names = width(|row| &row.name);
+    let (ids, states) = (width(|row| &row.id), width(|row| &row.state));
     let mut text = String::new();
-    for Row { name, state, about } in &rows {
-        let line = format!("{name:<names$}  {state:<states$}  {about}");
+    for Row {
+        name,
+        id,
+        state,
+        about,
+    } in &rows
+    {
+        let line = format!("{name:<names$}  {id:<ids$}  {state:<states$}  {about}");
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -30,6 +37,8 @@ const MOST: usize = 100;
 
 struct Row {
     name: String,
+    /// What commands call it.
+    id: String,
     state: String,
     about: String,
 }
@@ -37,6 +46,7 @@ struct Row {
 fn collect(node: &Node, first: &str, rest: &str, rows: &mut Vec<Row>) {
     rows.push(Row {
         name: format!("{first}{}", title(node)),
+        id: node.id.to_string(),
         state: format!("{} {}", state(node), duration(node.age)),
         about: about(node),
     });

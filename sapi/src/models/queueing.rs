@@ -113,6 +113,15 @@ fn a_seat_that_rests_passes_its_wake_up_on() {
 }
 
 #[test]
+fn a_job_that_is_put_back_goes_to_the_one_that_stays() {
+    the_job_is_not_lost(|mut seat| {
+        if let Poll::Ready(Some(job)) = seat.poll_pop(&mut Context::from_waker(Waker::noop())) {
+            seat.put_back(job);
+        }
+    });
+}
+
+#[test]
 fn a_drained_taker_takes_the_job_or_leaves_it_to_another() {
     check(|| {
         let queue = JobQueue::new(1);

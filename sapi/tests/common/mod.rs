@@ -93,6 +93,10 @@ impl Driver for Plain {
         self.take(wait)
     }
 
+    fn put_back(&mut self, request: Box<Request>) {
+        self.seat.put_back(request);
+    }
+
     fn script_ready(&mut self) {}
 
     fn request_ended(&mut self, end: RequestEnd) {

@@ -15,6 +15,7 @@ $GLOBALS['kept'] = 0;
 class Left extends Exception
 {
     public static int $count = 0;
+    public static array $leaked = [];
 }
 
 class Deeper
@@ -119,6 +120,12 @@ $handle = function () use (&$served): void {
             'name' => $_SERVER['FRANKENPHP_WORKER_NAME'],
         ]),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
+        'echo' => print($_GET['n']),
+        'leak' => (function (): void {
+            Left::$leaked[] = str_repeat('x', 1 << 20);
+            echo count(Left::$leaked);
+        })(),
+        'crash' => $served % (int) $_GET['every'] ? print('hello') : undefined_function(),
         'exit' => exit('said'),
         'throw' => throw new Left('on purpose'),
         'fatal' => undefined_function(),
@@ -130,7 +137,13 @@ $handle = function () use (&$served): void {
         'loop' => (function () {
             while (true);
         })(),
-        'sleep' => sleep(600),
+        'sleep' => print(sleep((int) ($_GET['seconds'] ?? 600))),
+        'stuck' => (function (): void {
+            // In one call of the regular expression library, which looks at nothing meanwhile.
+            ini_set('pcre.jit', '0');
+            ini_set('pcre.backtrack_limit', (string) PHP_INT_MAX);
+            preg_match('/^(x+x+)+[yz]/', str_repeat('x', 60));
+        })(),
         'read' => (function () {
             [$mine, $other] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
             fread($mine, 1);

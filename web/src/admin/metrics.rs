@@ -85,6 +85,23 @@ fn pools<'a>(admin: &'a Admin, root: &'a Node) -> Vec<Pool<'a>> {
 }
 
 impl Pool<'_> {
+    /// A site may have two pools of one name, if they are of different kinds.
+    fn kind(&self) -> &'static str {
+        match self.node.kind {
+            Kind::HttpPool => "http",
+            Kind::BackgroundPool => "background",
+            _ => "classic",
+        }
+    }
+
+    fn labels(&self) -> [(&str, &str); 3] {
+        [
+            ("site", self.site),
+            ("pool", &self.node.name),
+            ("kind", self.kind()),
+        ]
+    }
+
     fn is_classic(&self) -> bool {
         self.node.kind == Kind::ClassicPool
     }
@@ -98,8 +115,8 @@ impl Pool<'_> {
         let exits = self.node.exits.iter();
         exits
             .filter(|(reason, _)| counts(reason))
-            .map(|(_, count)| *count as f64)
-            .sum()
+            .map(|(_, count)| *count)
+            .sum::<u64>() as f64
     }
 
     fn queue_depth(&self) -> f64 {
@@ -133,7 +150,7 @@ fn is_deliberate(reason: &str) -> bool {
     )
 }
 
-/// FrankenPHP's metrics; its label `server` is our site.
+/// FrankenPHP's metrics, with two more labels: names of workers are unique in their site and kind only.
 fn frankenphp(text: &mut Text, pools: &[Pool<'_>]) {
     let classic = || pools.iter().filter(|pool| pool.is_classic());
     let workers = || pools.iter().filter(|pool| !pool.is_classic());
@@ -201,19 +218,23 @@ fn frankenphp(text: &mut Text, pools: &[Pool<'_>]) {
     for (name, help, read) in gauges {
         let mut family = text.gauge(name, help);
         for pool in workers() {
-            family.sample(
-                &[("worker", &pool.node.name), ("server", pool.site)],
-                read(pool),
-            );
+            let labels = [
+                ("worker", pool.node.name.as_str()),
+                ("server", pool.site),
+                ("kind", pool.kind()),
+            ];
+            family.sample(&labels, read(pool));
         }
     }
     for (name, help, read) in counters {
         let mut family = text.counter(name, help);
         for pool in workers() {
-            family.sample(
-                &[("worker", &pool.node.name), ("server", pool.site)],
-                read(pool),
-            );
+            let labels = [
+                ("worker", pool.node.name.as_str()),
+                ("server", pool.site),
+                ("kind", pool.kind()),
+            ];
+            family.sample(&labels, read(pool));
         }
     }
 }
@@ -226,6 +247,7 @@ fn total_of(counts: &Counts) -> f64 {
 fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
     let mut workers = text.gauge("troupe_workers", "Workers by the state they are in.");
     for pool in pools {
+        let [site, name, kind] = pool.labels();
         for state in [
             State::Starting,
             State::Ready,
@@ -234,23 +256,14 @@ fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
             State::Stopped,
         ] {
             let count = pool.workers(|worker| worker.state == state);
-            let labels = [
-                ("site", pool.site),
-                ("pool", &pool.node.name),
-                ("state", state.label()),
-            ];
-            workers.sample(&labels, count);
+            workers.sample(&[site, name, kind, ("state", state.label())], count);
         }
     }
     let mut exits = text.counter("troupe_worker_exits_total", "Ends of workers by reason.");
     for pool in pools {
+        let [site, name, kind] = pool.labels();
         for (reason, count) in &pool.node.exits {
-            let labels = [
-                ("site", pool.site),
-                ("pool", &pool.node.name),
-                ("reason", reason),
-            ];
-            exits.sample(&labels, *count as f64);
+            exits.sample(&[site, name, kind, ("reason", reason)], *count as f64);
         }
     }
     let mut depth = text.gauge(
@@ -258,8 +271,7 @@ fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
         "Requests or tasks that wait for a worker.",
     );
     for pool in pools {
-        let labels = [("site", pool.site), ("pool", pool.node.name.as_str())];
-        depth.sample(&labels, pool.queue_depth());
+        depth.sample(&pool.labels(), pool.queue_depth());
     }
     let mut memory = text.gauge(
         "troupe_worker_memory_bytes",
@@ -268,11 +280,8 @@ fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
     for pool in pools {
         for worker in &pool.node.children {
             if let Some(bytes) = worker.memory {
-                let labels = [
-                    ("site", pool.site),
-                    ("pool", pool.node.name.as_str()),
-                    ("worker", worker.name.as_str()),
-                ];
+                let [site, name, kind] = pool.labels();
+                let labels = [site, name, kind, ("worker", worker.name.as_str())];
                 memory.sample(&labels, bytes as f64);
             }
         }
@@ -294,8 +303,7 @@ fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
         let mut family = text.histogram(name, help);
         for pool in pools {
             if let Some(port) = pool.port {
-                let labels = [("site", pool.site), ("pool", pool.node.name.as_str())];
-                family.histogram(&labels, &read(port));
+                family.histogram(&pool.labels(), &read(port));
             }
         }
     }
@@ -308,6 +316,11 @@ fn own(text: &mut Text, pools: &[Pool<'_>], admin: &Admin) {
     .sample(&[], census.lost_threads_ever() as f64);
     text.gauge("troupe_actors", "Actors that live.")
         .sample(&[], census.actors() as f64);
+    text.gauge(
+        "troupe_mailbox_depth",
+        "Reports of PHP threads that no actor has read yet.",
+    )
+    .sample(&[], census.unread_reports() as f64);
 }
 
 /// The tasks of background workers.

@@ -22,6 +22,7 @@ mod health;
 mod metrics;
 mod nodes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,6 +31,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{App, HttpRequest, HttpResponse};
 use troupe_actors::Handle;
+use troupe_actors::tree::NodeId;
 
 use crate::answer;
 use crate::app::AppService;
@@ -38,6 +40,8 @@ use crate::app::AppService;
 pub struct Admin {
     pub tree: Handle,
     pub token: Option<String>,
+    /// The script of each HTTP worker's pool.
+    pub scripts: HashMap<NodeId, String>,
     /// The server takes no new requests.
     pub is_stopping: AtomicBool,
     /// The embedded PHP's.

@@ -62,6 +62,17 @@ impl Server {
         })
     }
 
+    /// The PHP stack of a node's script, once its innermost line holds `innermost`.
+    #[track_caller]
+    pub fn stack_once(&self, id: &str, innermost: &str) -> String {
+        let target = format!("/nodes/{id}/backtrace");
+        eventually("the script is there", || {
+            let answer = self.admin(&Request::get(&target)).expect(200);
+            let is_there = answer.text().lines().next()?.contains(innermost);
+            is_there.then(|| answer.text().to_owned())
+        })
+    }
+
     /// `POST /nodes/{id}/{action}`, which must work.
     #[track_caller]
     pub fn steer(&self, id: &str, action: &str) {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use troupe_tests::{Client, Request, Response, Server, Setup, eventually, exits, troupe};
+use troupe_tests::{Client, Request, Response, Server, Setup, eventually, exits, nodes, troupe};
 
 const SITE: &str = "site:default";
 const POOL: &str = "site:default:http:worker";
@@ -262,12 +262,9 @@ fn the_stack_is_told_of_a_loop_and_of_a_call_that_blocks() {
     ] {
         let mut client = hanging(&server, what);
         let id = server.busy_with(what)["id"].as_str().unwrap().to_owned();
-        let stack = admin(&server, "GET", &format!("/nodes/{id}/backtrace")).expect(200);
-        let lines: Vec<_> = stack.text().lines().collect();
-        assert!(
-            lines[0].starts_with("#0 ") && lines[0].contains(innermost),
-            "{lines:?}"
-        );
+        let stack = server.stack_once(&id, innermost);
+        let lines: Vec<_> = stack.lines().collect();
+        assert!(lines[0].starts_with("#0 "), "{lines:?}");
         assert!(
             lines
                 .iter()
@@ -465,8 +462,14 @@ fn the_metrics_pass_prometheus_own_check_and_are_true() {
     assert!(memory("1") + memory("2") > 10_000.0);
     server.metric("troupe_mailbox_depth");
     assert_eq!(server.metric("troupe_lost_threads_total"), 0.0);
-    // Root, site, three pools and a worker for each thread.
-    assert_eq!(server.metric("troupe_actors"), 5.0 + threads);
+    // Every node of the tree is one.
+    let tree = server.tree();
+    assert_eq!(server.metric("troupe_actors"), nodes(&tree).len() as f64);
+    let is_worker = |node: &&&Value| node["kind"].as_str().unwrap().ends_with("_worker");
+    assert_eq!(
+        threads,
+        nodes(&tree).iter().filter(is_worker).count() as f64
+    );
 }
 
 #[test]
@@ -590,6 +593,7 @@ fn troupe_restart_and_backtrace_do_it_or_say_why_not() {
         .as_str()
         .unwrap()
         .to_owned();
+    server.stack_once(&id, "): sleep()");
     let shown = command(&server, &["backtrace", &id]).output().unwrap();
     assert!(shown.status.success(), "{}", text(&shown.stderr));
     assert!(

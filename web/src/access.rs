@@ -74,7 +74,7 @@ impl Record {
 }
 
 /// A client as it is named in records.
-pub fn client(address: Option<SocketAddr>) -> String {
+fn client(address: Option<SocketAddr>) -> String {
     match address {
         Some(address) => address.ip().to_canonical().to_string(),
         None => "unix:".to_owned(),

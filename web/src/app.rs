@@ -96,7 +96,7 @@ async fn serve(
     let in_flight = facts.enter();
     let id = php::next_id();
     let record = state.log_access.then(|| {
-        let client = access::client(facts.addresses.map(|(client, _)| client));
+        let client = facts.client().to_owned();
         Record::new(id, received, request.head(), client)
     });
     let about = About {

@@ -26,45 +26,58 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let metadata = event.metadata();
-        writer.write_str("{\"timestamp\":\"")?;
-        write_time(&mut writer, SystemTime::now())?;
-        writer.write_str("\",\"level\":\"")?;
-        writer.write_str(metadata.level().as_str())?;
-        writer.write_char('"')?;
-        let mut fields = Fields {
-            line: &mut writer,
-            result: Ok(()),
-        };
-        event.record(&mut fields);
-        fields.result?;
-        writer.write_str(",\"target\":\"")?;
-        Escaped(&mut writer).write_str(metadata.target())?;
-        writer.write_str("\"}\n")
+        thread_local! {
+            static LINE: RefCell<String> = RefCell::default();
+        }
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            write_record(line, event)?;
+            writer.write_str(line)
+        })
     }
 }
 
-struct Fields<'a, W> {
-    line: &'a mut W,
+fn write_record(line: &mut String, event: &Event<'_>) -> fmt::Result {
+    let metadata = event.metadata();
+    line.push_str("{\"timestamp\":\"");
+    write_time(line, SystemTime::now())?;
+    line.push_str("\",\"level\":\"");
+    line.push_str(metadata.level().as_str());
+    line.push('"');
+    let mut fields = Fields {
+        line,
+        result: Ok(()),
+    };
+    event.record(&mut fields);
+    fields.result?;
+    line.push_str(",\"target\":\"");
+    Escaped(line).write_str(metadata.target())?;
+    line.push_str("\"}\n");
+    Ok(())
+}
+
+struct Fields<'a> {
+    line: &'a mut String,
     result: fmt::Result,
 }
 
-impl<W: Write> Fields<'_, W> {
-    fn put(&mut self, field: &Field, value: impl FnOnce(&mut W) -> fmt::Result) {
+impl Fields<'_> {
+    fn put(&mut self, field: &Field, value: impl FnOnce(&mut String) -> fmt::Result) {
         if self.result.is_ok() {
-            self.result = self.name(field).and_then(|()| value(self.line));
+            self.name(field);
+            self.result = value(self.line);
         }
     }
 
-    fn name(&mut self, field: &Field) -> fmt::Result {
-        self.line.write_str(",\"")?;
+    fn name(&mut self, field: &Field) {
+        self.line.push_str(",\"");
         // Fields are named in the code, with nothing to escape.
-        self.line.write_str(field.name())?;
-        self.line.write_str("\":")
+        self.line.push_str(field.name());
+        self.line.push_str("\":");
     }
 }
 
-impl<W: Write> Visit for Fields<'_, W> {
+impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.put(field, |line| quoted(line, |text| text.write_str(value)));
     }
@@ -95,40 +108,38 @@ impl<W: Write> Visit for Fields<'_, W> {
     }
 }
 
-fn quoted<W: Write>(
-    line: &mut W,
-    text: impl FnOnce(&mut Escaped<'_, W>) -> fmt::Result,
-) -> fmt::Result {
+fn quoted(line: &mut String, text: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) -> fmt::Result {
     line.write_char('"')?;
     text(&mut Escaped(line))?;
     line.write_char('"')
 }
 
 /// Text inside quotes.
-struct Escaped<'a, W>(&'a mut W);
+struct Escaped<'a>(&'a mut String);
 
-impl<W: Write> Write for Escaped<'_, W> {
+impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
         let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
         while let Some(at) = rest.bytes().position(is_special) {
-            self.0.write_str(&rest[..at])?;
+            self.0.push_str(&rest[..at]);
             match rest.as_bytes()[at] {
-                b'"' => self.0.write_str("\\\"")?,
-                b'\\' => self.0.write_str("\\\\")?,
-                b'\n' => self.0.write_str("\\n")?,
-                b'\r' => self.0.write_str("\\r")?,
-                b'\t' => self.0.write_str("\\t")?,
+                b'"' => self.0.push_str("\\\""),
+                b'\\' => self.0.push_str("\\\\"),
+                b'\n' => self.0.push_str("\\n"),
+                b'\r' => self.0.push_str("\\r"),
+                b'\t' => self.0.push_str("\\t"),
                 control => write!(self.0, "\\u{control:04x}")?,
             }
             rest = &rest[at + 1..];
         }
-        self.0.write_str(rest)
+        self.0.push_str(rest);
+        Ok(())
     }
 }
 
 /// RFC 3339 in UTC, with microseconds. The second is spelled out once for all its lines.
-fn write_time(line: &mut impl Write, time: SystemTime) -> fmt::Result {
+fn write_time(line: &mut String, time: SystemTime) -> fmt::Result {
     thread_local! {
         static SECOND: RefCell<(u64, String)> = RefCell::default();
     }
@@ -139,7 +150,8 @@ fn write_time(line: &mut impl Write, time: SystemTime) -> fmt::Result {
             text.clear();
             write_second(text, *second)?;
         }
-        line.write_str(text)
+        line.push_str(text);
+        Ok(())
     })?;
     write!(line, ".{:06}Z", since.subsec_micros())
 }

@@ -64,14 +64,13 @@ pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
     }
 
     vars.push(VarName::ServerName, host.name());
-    match facts.addresses {
-        Some((client, own)) => {
-            vars.push(VarName::ServerAddr, own.ip().to_canonical().to_string());
-            vars.push(VarName::ServerPort, own.port().to_string());
-            let client_ip = client.ip().to_canonical().to_string();
-            vars.push(VarName::RemoteAddr, &client_ip);
-            vars.push(VarName::RemoteHost, &client_ip);
-            vars.push(VarName::RemotePort, client.port().to_string());
+    match &facts.addresses {
+        Some(addresses) => {
+            vars.push(VarName::ServerAddr, &addresses.own_ip);
+            vars.push(VarName::ServerPort, &addresses.own_port);
+            vars.push(VarName::RemoteAddr, &addresses.client_ip);
+            vars.push(VarName::RemoteHost, &addresses.client_ip);
+            vars.push(VarName::RemotePort, &addresses.client_port);
         }
         None => {
             // A unix socket has no addresses; the port is the one the client believes in.

@@ -12,6 +12,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+#[cfg(test)]
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,8 +21,9 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::addresses::Addresses;
 use super::drain::{Drain, Draining};
 use super::framing::Framing;
 use super::stream::{Stream, TlsFacts};
@@ -35,8 +37,8 @@ pub struct Patience {
 
 /// What a request may know and do about its connection.
 pub struct Facts {
-    /// The client's and our own address; a unix socket has none.
-    pub addresses: Option<(SocketAddr, SocketAddr)>,
+    /// A unix socket has none.
+    pub addresses: Option<Addresses>,
     pub tls: Option<TlsFacts>,
     pub is_http2: bool,
     drain: Drain,
@@ -45,7 +47,7 @@ pub struct Facts {
     is_answered: Cell<bool>,
     /// The present request's target is too long, and not whole.
     has_cut_target: Cell<bool>,
-    /// Wakes the connection when a request is no longer in flight, if it holds back another.
+    /// Wakes the connection when a request is no longer in flight, if it holds back another or is to end then.
     holding: Cell<Option<Waker>>,
     /// 1xx answers to be written as soon as everything before them is.
     informational: RefCell<BytesMut>,
@@ -57,7 +59,7 @@ impl Facts {
     #[cfg(test)]
     pub fn for_tests(addresses: Option<(SocketAddr, SocketAddr)>, tls: Option<TlsFacts>) -> Self {
         Self {
-            addresses,
+            addresses: addresses.map(Addresses::new),
             tls,
             is_http2: false,
             drain: Drain::default(),
@@ -79,6 +81,12 @@ impl Facts {
     /// Whether the end of the present request's target is missing: it was longer than any server takes.
     pub fn has_cut_target(&self) -> bool {
         self.has_cut_target.get()
+    }
+
+    /// The client as it is named in records.
+    pub fn client(&self) -> &str {
+        let addresses = self.addresses.as_ref();
+        addresses.map_or("unix:", |addresses| &addresses.client_ip)
     }
 
     /// Whether the server is about to stop.
@@ -139,7 +147,7 @@ impl Connection {
         drain: &Drain,
     ) -> Self {
         let facts = Facts {
-            addresses: stream.addresses(),
+            addresses: stream.addresses().map(Addresses::new),
             tls: stream.tls(),
             is_http2,
             drain: drain.clone(),
@@ -164,6 +172,10 @@ impl Connection {
 
     pub fn facts(&self) -> &Rc<Facts> {
         &self.facts
+    }
+
+    fn wake_when_idle(&self, cx: &Context<'_>) {
+        self.facts.holding.set(Some(cx.waker().clone()));
     }
 
     fn is_idle(&self) -> bool {
@@ -203,12 +215,16 @@ impl AsyncRead for Connection {
             this.facts.is_answered.set(false);
             this.head.stop();
         }
+        let is_draining = this.draining.poll(cx);
         if this.is_idle() {
-            if this.draining.poll(cx) {
+            if is_draining {
                 return Poll::Ready(Ok(()));
             }
         } else {
             this.head.stop();
+            if is_draining {
+                this.wake_when_idle(cx);
+            }
         }
         match this.read_request(cx, buffer) {
             Poll::Ready(result) => {
@@ -268,7 +284,9 @@ impl Connection {
             }
         }
         loop {
-            self.facts.holding.set(Some(cx.waker().clone()));
+            if !self.read_ahead.is_empty() {
+                self.wake_when_idle(cx);
+            }
             if self.read_ahead.len() >= MOST_READ_AHEAD {
                 return Poll::Pending;
             }
@@ -335,39 +353,35 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A timer that costs nothing before its first use and little after.
+/// A timer that costs next to nothing until it is waited for.
 #[derive(Default)]
 struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
-    running: bool,
+    until: Option<Instant>,
 }
 
 impl Timer {
     fn is_running(&self) -> bool {
-        self.running
+        self.until.is_some()
     }
 
     fn start(&mut self, duration: Duration) {
-        if self.running {
-            return;
-        }
-        self.running = true;
-        match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().reset(Instant::now() + duration),
-            None => self.sleep = Some(Box::pin(sleep(duration))),
-        }
+        self.until.get_or_insert_with(|| Instant::now() + duration);
     }
 
     fn stop(&mut self) {
-        self.running = false;
+        self.until = None;
     }
 
     /// Starts it unless it runs; ready when the time is over.
     fn poll(&mut self, duration: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        self.start(duration);
-        match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().poll(cx),
-            None => Poll::Pending,
+        let until = *self.until.get_or_insert_with(|| Instant::now() + duration);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if sleep.deadline() != until {
+            sleep.as_mut().reset(until);
         }
+        sleep.as_mut().poll(cx)
     }
 }

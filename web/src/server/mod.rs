@@ -8,6 +8,7 @@
 //! the same but for one thing: here each connection can be wrapped (see [`connection`]), all kinds of
 //! listeners speak HTTP/2, and an idle connection does not delay the stop.
 
+mod addresses;
 mod connection;
 mod drain;
 mod framing;
@@ -285,7 +286,8 @@ impl Opener {
             true => Protocol::Http2,
             false => Protocol::Http1,
         };
-        let client = connection.facts().addresses.map(|(client, _)| client);
+        let addresses = connection.facts().addresses.as_ref();
+        let client = addresses.map(|addresses| addresses.client);
         (connection, protocol, client)
     }
 

@@ -61,7 +61,9 @@ fn scripts_that_are_nobodys_worker_run_beside_it() {
 
 #[test]
 fn a_request_sees_nothing_of_the_one_before() {
-    let server = one();
+    let setup = workers("num = 1");
+    let scratch = setup.folder().path().to_str().unwrap().to_owned();
+    let server = setup.ini("sys_temp_dir", &scratch).start();
     let clean = ask(&server, "traces").expect(200).json();
     for what in ["get", "post", "cookie", "files"] {
         let expected = match what {
@@ -90,8 +92,15 @@ fn a_request_sees_nothing_of_the_one_before() {
     for _ in 0..3 {
         let left = server.send(&leaver).expect(202);
         assert_eq!(left.header("x-left"), Some("1"));
+        assert_eq!(left.header("x-callback"), Some("1"));
         assert_eq!(left.text(), "left!");
-        let seen = ask(&server, "traces").expect(200).json();
+        let response = ask(&server, "traces").expect(200);
+        assert_eq!(response.header("x-left"), None);
+        assert_eq!(response.header("x-callback"), None);
+        assert_eq!(response.header("set-cookie"), None);
+        let charset = response.header("content-type");
+        assert_eq!(charset, Some("application/json"));
+        let seen = response.json();
         for (what, value) in clean.as_object().unwrap() {
             assert_eq!(&seen[what], value, "{what} is left");
         }

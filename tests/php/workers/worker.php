@@ -16,6 +16,7 @@ class Left extends Exception
 {
     public static int $count = 0;
     public static array $leaked = [];
+    public static string $upload;
 }
 
 class Deeper
@@ -33,6 +34,10 @@ function traces(): array
     restore_error_handler();
     $exceptions = set_exception_handler(null);
     restore_exception_handler();
+    $changing = ['REQUEST_TIME' => 1, 'REQUEST_TIME_FLOAT' => 1, 'REMOTE_PORT' => 1];
+    $settings = ini_get_all(details: false);
+    // Frameworks set these in some request and rely on them in later ones.
+    $sessions = fn (string $name) => str_starts_with($name, 'session.');
     return [
         'get' => $_GET,
         'post' => $_POST,
@@ -42,24 +47,24 @@ function traces(): array
         'session' => $_SESSION ?? null,
         'session id' => session_id(),
         'session status' => session_status(),
-        'uri' => $_SERVER['REQUEST_URI'],
-        'method' => $_SERVER['REQUEST_METHOD'],
-        'content type' => $_SERVER['CONTENT_TYPE'] ?? null,
-        'own header' => $_SERVER['HTTP_X_OWN'] ?? null,
-        'user' => $_SERVER['PHP_AUTH_USER'] ?? null,
-        'password' => $_SERVER['PHP_AUTH_PW'] ?? null,
+        'server' => array_diff_key($_SERVER, $changing),
         'digest' => $_SERVER['PHP_AUTH_DIGEST'] ?? null,
+        'kept environment' => $_ENV,
         'input' => file_get_contents('php://input'),
         'filter get' => filter_input(INPUT_GET, 'left'),
         'filter post' => filter_input(INPUT_POST, 'left'),
         'filter cookie' => filter_input(INPUT_COOKIE, 'left'),
+        'filter server' => filter_input(INPUT_SERVER, 'HTTP_X_OWN'),
+        'filter user' => filter_has_var(INPUT_SERVER, 'PHP_AUTH_USER'),
+        'request headers' => array_diff_key(getallheaders(), ['Host' => 1]),
         'headers' => headers_list(),
         'status' => http_response_code(),
-        'buffers' => ob_get_level(),
-        'precision' => ini_get('precision'),
-        'memory limit' => ini_get('memory_limit'),
-        'display errors' => ini_get('display_errors'),
-        'time limit' => ini_get('max_execution_time'),
+        'headers sent' => headers_sent(),
+        'buffers' => ob_list_handlers(),
+        'settings' => array_filter($settings, fn ($name) => !$sessions($name), ARRAY_FILTER_USE_KEY),
+        'error reporting' => error_reporting(),
+        'upload' => isset(Left::$upload) && (is_uploaded_file(Left::$upload) || file_exists(Left::$upload)),
+        'temporary files' => glob(sys_get_temp_dir() . '/php*'),
         'error handler' => $handler !== null,
         'exception handler' => $exceptions !== null,
         'last error' => error_get_last(),
@@ -80,10 +85,14 @@ function leave(): void
     $_GET['more'] = $_POST['more'] = $_COOKIE['more'] = $_FILES['more'] = 'left';
     $_REQUEST['more'] = $_SERVER['MORE'] = 'left';
     header('X-Left: 1');
+    header_register_callback(fn () => header('X-Callback: 1'));
     http_response_code(202);
     ini_set('precision', '3');
     ini_set('memory_limit', '-1');
     ini_set('display_errors', 'stderr');
+    ini_set('user_agent', 'left');
+    ini_set('default_charset', 'latin1');
+    error_reporting(0);
     set_time_limit(7);
     set_error_handler(fn () => true);
     set_error_handler(fn () => true);
@@ -98,7 +107,14 @@ function leave(): void
     chdir('/');
     ignore_user_abort(false);
     register_shutdown_function(fn () => note('shutdown', $_SERVER['REQUEST_URI']));
-    fwrite(fopen('php://temp', 'w+'), 'left');
+    // More than what is kept in memory.
+    $temporary = fopen('php://temp', 'w+');
+    fwrite($temporary, str_repeat('left', 1 << 20));
+    stream_filter_append($temporary, 'string.rot13');
+    Left::$upload = $_FILES['file']['tmp_name'];
+    is_uploaded_file(Left::$upload) || throw new LogicException('no upload');
+    file_get_contents('php://input');
+    filter_input(INPUT_POST, 'left') === 'left' || throw new LogicException('no filter input');
     ob_start(fn (string $text) => $text . '!');
     ob_start();
     echo 'left';

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
-use troupe_tests::{Client, Part, Request, Server, Setup, eventually};
+use troupe_tests::{Client, Folder, Part, Request, Server, Setup, eventually, exits, troupe};
 
 fn workers(lines: &str) -> Setup {
     Setup::serving("workers")
@@ -345,4 +345,66 @@ fn hundreds_of_mixed_requests_of_many_clients_are_each_answered_right() {
             });
         }
     });
+}
+
+#[test]
+fn a_script_that_leaves_its_loop_by_itself_is_started_again_and_no_request_is_lost() {
+    // As Laravel's worker script does after so many requests.
+    let script = b"<?php
+        ignore_user_abort(true);
+        file_put_contents($_SERVER['SCRATCH'] . '/boots', \"\\n\", FILE_APPEND);
+        $count = 0;
+        $handle = static fn () => print('hello');
+        while ($count < $_SERVER['MAX_REQUESTS'] && frankenphp_handle_request($handle)) {
+            $count++;
+        }";
+    let server = Setup::with_files(&[("worker.php", script)])
+        .env("MAX_REQUESTS", "10")
+        .worker("worker.php", "num = 2")
+        .start();
+    server.under_load(4, "/worker.php", "hello", |answers| {
+        eventually("they are started again and again", || {
+            (boots(&server) > 22 && answers.load(Ordering::SeqCst) > 200).then_some(())
+        });
+    });
+    let pool = server.node("site:default:http:worker");
+    assert!(exits(&pool, "returned") >= 20, "{pool}");
+    assert_eq!(pool["failures"]["in_window"], 0);
+    assert_eq!(pool["exits"].as_object().unwrap().len(), 1, "{pool}");
+}
+
+#[test]
+fn workers_of_the_command_line_serve_their_scripts() {
+    let folder = Folder::new();
+    let worker = "<?php
+        $boot = fn () => print($_SERVER['FRANKENPHP_WORKER_NAME'] . $_SERVER['SCRIPT_NAME']);
+        while (frankenphp_handle_request($boot));";
+    let mut command = troupe();
+    command.args(["php-server", "--listen", "127.0.0.1:0", "--admin"]);
+    command.arg(format!("unix:{}", folder.join("admin.sock").display()));
+    for (name, given) in [("one", "one.php,2"), ("other", "other.php")] {
+        folder.write(&format!("www/{name}.php"), worker);
+        command
+            .arg("--worker")
+            .arg(folder.join(&format!("www/{given}")));
+    }
+    folder.write(
+        "www/plain.php",
+        "<?= $_SERVER['FRANKENPHP_WORKER_NAME'] ?? 'plain' ?>",
+    );
+    command.arg("--root").arg(folder.join("www"));
+    let server = Server::spawn(command, folder);
+    for (target, text) in [
+        ("/one.php", "one/one.php"),
+        ("/other.php", "other/other.php"),
+        ("/plain.php", "plain"),
+    ] {
+        assert_eq!(server.get(target).expect(200).text(), text);
+    }
+    let threads = |pool: &str| {
+        let pool = server.node(&format!("site:default:http:{pool}"));
+        pool["children"].as_array().unwrap().len()
+    };
+    assert_eq!(threads("one"), 2);
+    assert!(threads("other") >= 2, "twice the processors");
 }

@@ -14,6 +14,7 @@
     reason = "in a test, what can't be done is a failure, and the panic says where"
 )]
 
+mod chromium;
 mod client;
 mod command;
 mod folder;
@@ -25,6 +26,7 @@ mod server;
 mod setup;
 mod tree;
 
+pub use chromium::Chromium;
 pub use client::{Address, Client};
 pub use command::{curl, self_signed, troupe};
 pub use folder::Folder;

@@ -61,7 +61,7 @@ models: packages
 	  cargo test --release --package troupe-sapi --lib models
 
 shell-lint: test-packages
-	find . -path ./target -prune -o \( -name '*.sh' -o -path './.ci/run' -o -path './tests/bench/run' \) -print0 | \
+	find . -path ./target -prune -o \( -name '*.sh' -o -path './.ci/run' -o -path './tests/bench/run' -o -path './tests/bench/run-tasks' \) -print0 | \
 	  xargs -0 shellcheck -x
 
 # Scripts that are meant to be broken are named *syntax-error*.php.

@@ -124,6 +124,15 @@ impl State {
         }
     }
 
+    /// Has PHP call the interrupt handler at the next jump, or when the call that it is in returns.
+    fn interrupt(&self) {
+        if let Some(target) = &self.target {
+            // SAFETY: `target` is cleared under the lock this state is behind before the PHP thread frees its
+            // context, so the flag is alive. EG(vm_interrupt) is an atomic bool in PHP 8.2 and later.
+            unsafe { (*target.vm_interrupt).store(true, Ordering::SeqCst) };
+        }
+    }
+
     /// Tells the shim whether the thread's blocking calls are to be refused.
     fn mark_killed(&self, killed: bool) {
         if let Some(target) = &self.target {
@@ -311,18 +320,16 @@ impl Shared {
     }
 
     fn kick(&self, state: &mut State) {
+        state.interrupt();
         if let Some(target) = &state.target {
-            // SAFETY: `target` is cleared under this lock before the PHP thread frees its context or ends, so
-            // both the flag and the thread are alive. EG(vm_interrupt) is an atomic bool in PHP 8.2 and later.
-            unsafe {
-                (*target.vm_interrupt).store(true, Ordering::SeqCst);
-                libc::pthread_kill(target.thread, php_sys::troupe_kill_signal());
-            }
+            // SAFETY: `target` is cleared under this lock before the PHP thread ends, so the thread is alive.
+            unsafe { libc::pthread_kill(target.thread, php_sys::troupe_kill_signal()) };
         }
     }
 
+    /// First PHP is told, and only then whatever the script may be waiting in: a call that comes back early
+    /// must find the interrupt pending, or the script goes on behind it, and may say that all is well.
     fn kill(&self, state: &mut State, reason: KillReason, now: Instant) {
-        self.parker.kill(reason);
         let bit = match reason {
             KillReason::Deadline => TROUPE_ASKED_KILL_DEADLINE,
             KillReason::Stop => TROUPE_ASKED_KILL_STOP,
@@ -330,8 +337,10 @@ impl Shared {
         };
         self.asked.fetch_or(bit, Ordering::SeqCst);
         state.killed.get_or_insert((reason, now));
-        state.mark_killed(true);
         state.next_kick = Some(now + KICK_AGAIN);
+        state.interrupt();
+        state.mark_killed(true);
+        self.parker.kill(reason);
         self.kick(state);
     }
 

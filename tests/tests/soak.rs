@@ -5,6 +5,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     reason = "in a test, what can't be done is a failure, and the panic says where"
 )]
 

@@ -534,6 +534,24 @@ fn a_thread_that_is_killed_amid_a_task_aborts_it() {
 }
 
 #[test]
+fn a_worker_that_is_killed_while_it_waits_to_send_completes_nothing() {
+    let server = serving("");
+    let id = pool(&server)["id"].as_str().unwrap().to_owned();
+    for round in 1..=3 {
+        let page = meanwhile(&server, format!("do=held+up&round={round}"));
+        eventually("the worker waits", || {
+            let sent = tasks(&server).pop()?["task"]["updates_sent"].as_u64();
+            (server.folder().read("held up").lines().count() == round && sent == Some(17))
+                .then_some(())
+        });
+        let kill = Request::new("POST", &format!("/nodes/{id}/kill"));
+        server.admin(&kill).expect(200);
+        server.folder().write(&format!("killed {round}"), "");
+        assert_eq!(page.join().unwrap(), DIED, "round {round}");
+    }
+}
+
+#[test]
 fn a_thread_of_two_that_exits_leaves_queued_tasks_to_its_sibling() {
     let server = Setup::serving("tasks")
         .php("threads = 8")

@@ -137,6 +137,13 @@ function scene(string $what): mixed
             return [$lines, outcome($task), fgets($task), feof($task)];
         case 'select':
             return select_many();
+        case 'held up':
+            // More updates than may be unread: the worker waits, and is killed there.
+            $task = send(['do' => 'count', 'to' => 17 + 1]);
+            frankenphp_worker_task_read($task);
+            note('held up');
+            await('killed ' . $_GET['round']);
+            return outcome($task)['error'];
         case 'objects':
             $sent = new FrankenPHP\SentTaskHandle('worker', ['do' => 'count', 'to' => 2]);
             $updates = [];

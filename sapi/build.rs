@@ -39,6 +39,8 @@ fn main() {
         // As system headers, so that warnings are ours alone.
         shim.flag(flag.replacen("-I", "-isystem", 1));
     }
+    // As PHP itself was compiled: some of its structures are laid out by it.
+    shim.flag("-pthread");
     shim.std("gnu11")
         .define("_GNU_SOURCE", None)
         .define("ZEND_ENABLE_STATIC_TSRMLS_CACHE", "1")

@@ -10,6 +10,7 @@
 #include "shim.h"
 
 #include <locale.h>
+#include <sys/stat.h>
 
 #include <ext/session/php_session.h>
 #include <ext/spl/spl_exceptions.h>
@@ -162,6 +163,15 @@ static void restore_locale(void)
     }
 }
 
+/* The process's, not the thread's: it must not be left to the end of the script. */
+static void restore_umask(void)
+{
+    if (BG(umask) != -1) {
+        umask((mode_t)BG(umask));
+        BG(umask) = -1;
+    }
+}
+
 static void restore_last_error(void)
 {
     if (PG(last_error_message)) {
@@ -189,7 +199,9 @@ static void restore(struct troupe_kept *kept)
     restore_handler(&EG(user_exception_handler), &kept->exception_handler, &EG(user_exception_handlers),
                     kept->exception_handlers);
     restore_locale();
+    restore_umask();
     restore_last_error();
+    call_module("random", true); /* what was seeded must not foretell the next request's numbers */
     if (kept->directory[0] && VCWD_GETCWD(directory, sizeof(directory)) && strcmp(directory, kept->directory) != 0) {
         (void)VCWD_CHDIR(kept->directory);
     }

@@ -71,6 +71,9 @@ function traces(): array
         'timezone' => date_default_timezone_get(),
         'locale' => setlocale(LC_ALL, '0'),
         'directory' => getcwd(),
+        'umask' => umask(),
+        // The first number of the seed that is left.
+        'seed' => mt_rand() === 895547922,
         'ignore abort' => ignore_user_abort(),
         'connection' => connection_status(),
     ];
@@ -105,6 +108,10 @@ function leave(): void
     date_default_timezone_set('Asia/Tokyo');
     setlocale(LC_ALL, 'C.UTF-8');
     chdir('/');
+    umask(0);
+    mt_srand(1);
+    mt_rand() === 895547922 || throw new LogicException('another generator');
+    mt_srand(1);
     ignore_user_abort(false);
     register_shutdown_function(fn () => note('shutdown', $_SERVER['REQUEST_URI']));
     // More than what is kept in memory.

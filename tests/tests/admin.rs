@@ -213,6 +213,25 @@ fn what_is_drained_finishes_its_request_and_rests_until_it_is_restarted() {
 }
 
 #[test]
+fn a_request_that_outlasts_the_grace_of_a_restart_is_ended_by_force() {
+    let server = setup("num = 1\ngrace = \"200ms\"").start();
+    for what in ["loop", "sleep", "read"] {
+        let mut client = hanging(&server, what);
+        server.steer(POOL, "restart");
+        client.response().expect(500);
+        assert_eq!(
+            server.get("/worker.php").expect(200).text(),
+            "hello",
+            "{what}"
+        );
+    }
+    let pool = server.node(POOL);
+    assert_eq!(exits(&pool, "forced"), 3, "{pool}");
+    assert_eq!(pool["failures"]["in_window"], 0, "{pool}");
+    server.log().wait_text("the grace period is over");
+}
+
+#[test]
 fn one_worker_that_is_drained_leaves_its_work_to_the_others() {
     let server = server();
     server.under_load(2, "/worker.php", "hello", |_| {

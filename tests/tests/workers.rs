@@ -5,7 +5,7 @@
     reason = "in a test, what can't be done is a failure, and the panic says where"
 )]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -157,27 +157,9 @@ fn uploads_streams_and_early_ends_work_as_without_workers() {
 }
 
 /// Lets `fault` happen to one of two workers, while a client of the other notices nothing.
+#[track_caller]
 fn others_notice_nothing(server: &Server, fault: impl FnOnce()) {
-    struct Enough<'a>(&'a AtomicBool);
-    impl Drop for Enough<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let enough = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let other = scope.spawn(|| {
-            let mut client = server.connect();
-            while !enough.load(Ordering::Relaxed) {
-                let response = client.request(&Request::get("/worker.php"));
-                assert_eq!((response.status, response.text()), (200, "hello"));
-            }
-        });
-        let guard = Enough(&enough);
-        fault();
-        drop(guard);
-        other.join().unwrap();
-    });
+    server.under_load(1, "/worker.php", "hello", |_| fault());
     assert_eq!(ask(server, "hello").expect(200).text(), "hello");
 }
 
@@ -407,4 +389,29 @@ fn workers_of_the_command_line_serve_their_scripts() {
     };
     assert_eq!(threads("one"), 2);
     assert!(threads("other") >= 2, "twice the processors");
+}
+
+#[test]
+fn a_worker_with_match_serves_those_paths_and_no_others_without_looking_for_a_file() {
+    let script = "<?php
+        $serve = fn () => print($_SERVER['FRANKENPHP_WORKER_NAME'] . ' ' . $_SERVER['REQUEST_URI']);
+        while (frankenphp_handle_request($serve));";
+    let setup = Setup::with_files(&[
+        ("api.php", script.as_bytes()),
+        ("app.php", script.as_bytes()),
+        ("api/file.txt", b"a file"),
+    ]);
+    let server = setup
+        .site("try_files = [\"$uri\", \"/app.php\"]")
+        .worker("api.php", "num = 1\nmatch = [\"/api/*\"]")
+        .worker("app.php", "num = 1")
+        .start();
+    for (target, text) in [
+        ("/api/users?id=1", "api /api/users?id=1"),
+        ("/api/file.txt", "api /api/file.txt"),
+        ("/users", "app /users"),
+        ("/app.php", "app /app.php"),
+    ] {
+        assert_eq!(server.get(target).expect(200).text(), text);
+    }
 }

@@ -1,30 +1,36 @@
-//! A closed loop of requests: as many connections as asked for, each with one request under way, all on
-//! one thread. Every answer is compared with what it must be, byte by byte.
+//! The clients: as many connections as asked for, all on one thread.
+//!
+//! They go round in a closed loop ([`Load::burst`]: each connection has one request under way), or ask at a fixed
+//! rate whatever the server does ([`Load::paced`]).
 //!
 //! wrk's shortest run is a second; bursts of a tenth of one let servers alternate often enough for the
 //! machine's moods to fall on all of them alike.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::OwnedFd;
 use rustix::time::Timespec;
 
-/// What is sent, and what must come back.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    pub request: Vec<u8>,
-    pub body: Vec<u8>,
-}
+use crate::connection::{Connection, Exchange};
 
 /// What a burst did.
 #[derive(Debug, Clone, Copy)]
 pub struct Burst {
     pub requests: u64,
     pub took: Duration,
+    /// The longest that an answer took.
+    pub slowest: Duration,
+}
+
+impl Burst {
+    pub fn rate(&self) -> f64 {
+        self.requests as f64 / self.took.as_secs_f64()
+    }
 }
 
 /// A server that answers nothing for this long is stuck.
@@ -32,93 +38,134 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Open connections to one server.
 pub struct Load {
+    server: SocketAddr,
     epoll: OwnedFd,
     connections: Vec<Connection>,
+    /// Every request has a new connection.
+    is_renewing: bool,
+    /// Requests so far; they take the exchanges in turns.
+    asked: usize,
 }
 
-struct Connection {
-    stream: TcpStream,
-    /// Of the request, so far.
-    sent: usize,
-    is_busy: bool,
-    waits_to_send: bool,
-    answer: Vec<u8>,
+/// An answer has come.
+struct Answered {
+    connection: usize,
+    after: Duration,
 }
 
 impl Load {
-    pub fn connect(server: SocketAddr, connections: usize) -> io::Result<Self> {
+    pub fn connect(server: SocketAddr, connections: usize, is_renewing: bool) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let connections = (0..connections)
             .map(|index| {
-                let stream = TcpStream::connect(server)?;
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                epoll::add(
-                    &epoll,
-                    &stream,
-                    EventData::new_u64(index as u64),
-                    EventFlags::IN,
-                )?;
-                Ok(Connection {
-                    stream,
-                    sent: 0,
-                    is_busy: false,
-                    waits_to_send: false,
-                    answer: Vec::with_capacity(128 * 1024),
-                })
+                let connection = Connection::new(server)?;
+                watch(&epoll, &connection, index)?;
+                Ok(connection)
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self { epoll, connections })
+        Ok(Self {
+            server,
+            epoll,
+            connections,
+            is_renewing,
+            asked: 0,
+        })
     }
 
     /// Keeps every connection busy for `length`, then waits for the answers that are due; those count,
     /// and so does the time they take. Fails on the first answer that is wrong.
-    pub fn burst(&mut self, exchange: &Exchange, length: Duration) -> io::Result<Burst> {
+    pub fn burst(&mut self, exchanges: &[Exchange], length: Duration) -> io::Result<Burst> {
         let begun = Instant::now();
         let mut requests = 0;
+        let mut slowest = Duration::ZERO;
         let mut busy = self.connections.len();
-        for index in 0..self.connections.len() {
-            self.connections[index].is_busy = true;
-            self.send(index, exchange)?;
+        for index in 0..busy {
+            self.ask(index, exchanges, begun)?;
         }
-        let mut events: Vec<Event> = Vec::with_capacity(256);
+        let mut answered = Vec::new();
         while busy > 0 {
-            events.clear();
-            let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
-            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&patience))?;
-            if events.is_empty() {
+            self.wait(exchanges, PATIENCE, &mut answered)?;
+            if answered.is_empty() && begun.elapsed() > length + PATIENCE {
                 return Err(io::Error::other("the server answers no more"));
             }
-            let is_over = begun.elapsed() >= length;
-            for event in &events {
-                let index = usize::try_from(event.data.u64()).unwrap_or_default();
-                let flags = event.flags;
-                if flags.contains(EventFlags::OUT) && self.connections[index].waits_to_send {
-                    self.send(index, exchange)?;
-                }
-                if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                    continue;
-                }
-                if !self.connections[index].receive(exchange)? {
-                    continue;
-                }
+            let now = Instant::now();
+            let is_over = now - begun >= length;
+            for answer in answered.drain(..) {
                 requests += 1;
+                slowest = slowest.max(answer.after);
                 if is_over {
-                    self.connections[index].is_busy = false;
                     busy -= 1;
                 } else {
-                    self.send(index, exchange)?;
+                    self.ask(answer.connection, exchanges, now)?;
                 }
             }
         }
-        let took = begun.elapsed();
-        Ok(Burst { requests, took })
+        Ok(Burst {
+            requests,
+            took: begun.elapsed(),
+            slowest,
+        })
     }
 
-    fn send(&mut self, index: usize, exchange: &Exchange) -> io::Result<()> {
+    /// Asks `rate` times a second for `length`, evenly; how long each answer took since its request was *due*.
+    /// When all connections are busy a request is sent late, and the answer counts as late: a server
+    /// that stalls is charged for everybody who would have asked meanwhile.
+    pub fn paced(
+        &mut self,
+        exchanges: &[Exchange],
+        rate: f64,
+        length: Duration,
+    ) -> io::Result<Vec<Duration>> {
+        let total = (rate * length.as_secs_f64()) as usize;
+        let mut latencies = Vec::with_capacity(total);
+        let mut idle: Vec<usize> = (0..self.connections.len()).collect();
+        let mut answered = Vec::new();
+        let mut sent = 0;
+        let begun = Instant::now();
+        let due = |index: usize| begun + Duration::from_secs_f64(index as f64 / rate);
+        while latencies.len() < total {
+            let mut timeout = PATIENCE;
+            while sent < total {
+                let until = due(sent).saturating_duration_since(Instant::now());
+                if !until.is_zero() {
+                    timeout = until;
+                    break;
+                }
+                let Some(index) = idle.pop() else {
+                    break;
+                };
+                self.ask(index, exchanges, due(sent))?;
+                sent += 1;
+            }
+            self.wait(exchanges, timeout, &mut answered)?;
+            if answered.is_empty() && timeout == PATIENCE {
+                return Err(io::Error::other("the server answers no more"));
+            }
+            for answer in answered.drain(..) {
+                latencies.push(answer.after);
+                idle.push(answer.connection);
+            }
+        }
+        Ok(latencies)
+    }
+
+    /// Lets every connection make one request; afterwards all are idle.
+    pub fn once(&mut self, exchanges: &[Exchange]) -> io::Result<()> {
+        self.burst(exchanges, Duration::ZERO).map(drop)
+    }
+
+    fn ask(&mut self, index: usize, exchanges: &[Exchange], due: Instant) -> io::Result<()> {
+        self.connections[index].ask(self.asked % exchanges.len(), due);
+        self.asked += 1;
+        self.send(index, exchanges)
+    }
+
+    /// Sends what the socket takes, and watches for room when that was not all.
+    fn send(&mut self, index: usize, exchanges: &[Exchange]) -> io::Result<()> {
         let connection = &mut self.connections[index];
-        let is_sent = connection.send(&exchange.request)?;
-        if is_sent == connection.waits_to_send {
+        let waited = connection.waits_to_send;
+        let is_sent = connection.send(exchanges)?;
+        if is_sent == waited {
             connection.waits_to_send = !is_sent;
             let flags = match is_sent {
                 true => EventFlags::IN,
@@ -129,144 +176,49 @@ impl Load {
         }
         Ok(())
     }
-}
 
-impl Connection {
-    /// True when all of the request is on its way.
-    fn send(&mut self, request: &[u8]) -> io::Result<bool> {
-        while self.sent < request.len() {
-            match self.stream.write(&request[self.sent..]) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
+    /// Waits until something has come, or for `timeout`, of which a microsecond counts: epoll's own wait goes by
+    /// milliseconds.
+    fn wait(
+        &mut self,
+        exchanges: &[Exchange],
+        timeout: Duration,
+        answered: &mut Vec<Answered>,
+    ) -> io::Result<()> {
+        let mut events: Vec<Event> = Vec::with_capacity(256);
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        let mut poll = [PollFd::new(&self.epoll, PollFlags::IN)];
+        rustix::event::poll(&mut poll, Some(&timeout))?;
+        let now = Some(&Timespec::default());
+        epoll::wait(&self.epoll, spare_capacity(&mut events), now)?;
+        for event in &events {
+            let index = usize::try_from(event.data.u64()).unwrap_or_default();
+            let flags = event.flags;
+            if flags.contains(EventFlags::OUT) && self.connections[index].waits_to_send {
+                self.send(index, exchanges)?;
             }
-        }
-        self.sent = 0;
-        Ok(true)
-    }
-
-    /// True when an answer is complete, and right.
-    fn receive(&mut self, exchange: &Exchange) -> io::Result<bool> {
-        let mut buffer = [0; 64 * 1024];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(io::Error::other("the server closed a connection")),
-                Ok(count) => self.answer.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
+            if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+                continue;
             }
-            if !self.is_busy {
-                return Err(io::Error::other("the server sent more than an answer"));
-            }
-            match check(&self.answer, &exchange.body) {
-                Checked::Incomplete => {}
-                Checked::Right => {
-                    self.answer.clear();
-                    return Ok(true);
-                }
-                Checked::Wrong => {
-                    let answer = String::from_utf8_lossy(&self.answer);
-                    let answer: String = answer.chars().take(500).collect();
-                    return Err(io::Error::other(format!("a wrong answer: {answer}")));
-                }
-            }
-        }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Checked {
-    Incomplete,
-    Right,
-    Wrong,
-}
-
-fn check(answer: &[u8], expected: &[u8]) -> Checked {
-    let Some(end) = find(answer, b"\r\n\r\n") else {
-        return Checked::Incomplete;
-    };
-    let (head, rest) = (&answer[..end + 2], &answer[end + 4..]);
-    if !head.starts_with(b"HTTP/1.1 200 ") {
-        return Checked::Wrong;
-    }
-    let is_chunked = header(head, b"transfer-encoding:").is_some();
-    if is_chunked {
-        return check_chunks(rest, expected);
-    }
-    let length = header(head, b"content-length:")
-        .and_then(|value| std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok());
-    match length {
-        Some(length) if rest.len() < length => Checked::Incomplete,
-        Some(length) if rest.len() == length && rest == expected => Checked::Right,
-        _ => Checked::Wrong,
-    }
-}
-
-fn check_chunks(mut rest: &[u8], mut expected: &[u8]) -> Checked {
-    loop {
-        let Some(end) = find(rest, b"\r\n") else {
-            return Checked::Incomplete;
-        };
-        let size = std::str::from_utf8(&rest[..end]).ok();
-        let Some(size) = size.and_then(|size| usize::from_str_radix(size, 16).ok()) else {
-            return Checked::Wrong;
-        };
-        rest = &rest[end + 2..];
-        if rest.len() < size + 2 {
-            return Checked::Incomplete;
-        }
-        let Some(after) = expected.strip_prefix(&rest[..size]) else {
-            return Checked::Wrong;
-        };
-        expected = after;
-        rest = &rest[size + 2..];
-        if size == 0 {
-            return match expected.is_empty() && rest.is_empty() {
-                true => Checked::Right,
-                false => Checked::Wrong,
+            let connection = &mut self.connections[index];
+            let Some(after) = connection.receive(exchanges)? else {
+                continue;
             };
+            if self.is_renewing {
+                connection.renew(self.server)?;
+                watch(&self.epoll, connection, index)?;
+            }
+            answered.push(Answered {
+                connection: index,
+                after,
+            });
         }
+        Ok(())
     }
 }
 
-/// The value of a header; `name` is in lower case and ends with a colon.
-fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    head.split(|byte| *byte == b'\n').find_map(|line| {
-        let (start, value) = line.split_at_checked(name.len())?;
-        start.eq_ignore_ascii_case(name).then_some(value)
-    })
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_right_only_when_all_of_it_is() {
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-        assert_eq!(check(answer, b"ok"), Checked::Right);
-        assert_eq!(check(answer, b"no"), Checked::Wrong);
-        assert_eq!(
-            check(&answer[..answer.len() - 1], b"ok"),
-            Checked::Incomplete
-        );
-        let failed = b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\nok";
-        assert_eq!(check(failed, b"ok"), Checked::Wrong);
-    }
-
-    #[test]
-    fn chunks_are_compared_across_their_borders() {
-        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        let answer = format!("{head}1\r\no\r\na\r\nk123456789\r\n0\r\n\r\n");
-        assert_eq!(check(answer.as_bytes(), b"ok123456789"), Checked::Right);
-        assert_eq!(check(answer.as_bytes(), b"ok12345678"), Checked::Wrong);
-        let cut = &answer.as_bytes()[..answer.len() - 2];
-        assert_eq!(check(cut, b"ok123456789"), Checked::Incomplete);
-    }
+fn watch(epoll: &OwnedFd, connection: &Connection, index: usize) -> io::Result<()> {
+    let data = EventData::new_u64(index as u64);
+    epoll::add(epoll, &connection.stream, data, EventFlags::IN)?;
+    Ok(())
 }

@@ -2,20 +2,34 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `servers` | who is compared, how each is set up, the time it spends on processors |
-//! | `work` | what they are asked to do |
-//! | `load` | who asks |
+//! | `options` | the command line |
+//! | `servers`, `configs` | who is compared, and how each is set up |
+//! | `processes` | what a server's processes have used |
+//! | `work`, `wordpress` | what they are asked to do |
+//! | `load`, `connection` | who asks |
 //! | `measure` | sweeps and alternating bursts |
+//! | `latency` | answers at a fixed rate |
+//! | `alone` | start-up, memory, system calls, idle connections |
 //! | `stats` | medians and how sure they are |
-//! | `report` | docs/benchmarks.md |
+//! | `report`, `tables` | docs/benchmarks.md |
+//!
+//! `tasks/` is a program of its own, whose tables go to the same page.
 
 #![forbid(unsafe_code)]
 
+mod alone;
+mod configs;
+mod connection;
+mod latency;
 mod load;
 mod measure;
+mod options;
+mod processes;
 mod report;
 mod servers;
 mod stats;
+mod tables;
+mod wordpress;
 mod work;
 
 use std::error::Error;
@@ -23,9 +37,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use troupe_tests::Folder;
+
+use crate::alone::{Alone, Step};
+use crate::latency::Rate;
 use crate::measure::{Cell, Effort};
+use crate::options::Options;
 use crate::report::Report;
-use crate::servers::{Contestant, Servers};
+use crate::servers::{Contestant, Launcher, Other, Server};
+use crate::wordpress::WordPress;
+use crate::work::Work;
 
 fn main() -> ExitCode {
     match run() {
@@ -37,48 +59,22 @@ fn main() -> ExitCode {
     }
 }
 
-struct Options {
-    is_quick: bool,
-    /// The only kind of work to measure.
-    only: Option<String>,
-    output: Option<PathBuf>,
+/// What has been measured.
+#[derive(Default)]
+struct Results {
+    cells: Vec<Cell>,
+    rates: Vec<Rate>,
+    by_wrk: Vec<(Contestant, f64)>,
+    alone: Vec<Alone>,
+    scale: Vec<Step>,
+    /// The tables of the other program.
+    tasks: Option<String>,
 }
 
-impl Options {
-    fn read() -> Result<Self, String> {
-        let mut options = Self {
-            is_quick: false,
-            only: None,
-            output: None,
-        };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--quick" => options.is_quick = true,
-                "--only" => {
-                    let name = arguments.next().ok_or("--only wants a kind of work")?;
-                    options.only = Some(name);
-                }
-                "--output" => {
-                    let file = arguments.next().ok_or("--output wants a file")?;
-                    options.output = Some(file.into());
-                }
-                other => {
-                    return Err(format!(
-                        "unknown argument {other} (known: --quick, --only WORK, --output FILE)"
-                    ));
-                }
-            }
-        }
-        if options.output.is_none() && !options.is_quick && options.only.is_none() {
-            options.output = Some("docs/benchmarks.md".into());
-        }
-        Ok(options)
-    }
-}
+type Failure = Box<dyn Error>;
 
-fn run() -> Result<ExitCode, Box<dyn Error>> {
-    let options = Options::read()?;
+fn run() -> Result<ExitCode, Failure> {
+    let mut options = Options::read(std::env::args().skip(1))?;
     let effort = match options.is_quick {
         true => Effort::QUICK,
         false => Effort::FULL,
@@ -88,37 +84,45 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     if load_before > 0.5 {
         eprintln!("the machine is busy (load {load_before}): these figures say little");
     }
+    allow_many_connections()?;
     let troupe = troupe()?;
     let fpm = fpm()?;
     let php = php_of(&troupe)?;
-    let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/site");
-    let mut works = work::all(&php)?;
-    if let Some(only) = &options.only {
-        works.retain(|work| work.name == only);
-        if works.is_empty() {
-            return Err(format!("no kind of work is called {only}").into());
-        }
-    }
-    let servers = Servers::start(&troupe, &fpm, &site)?;
+    let folder = Folder::new();
+    let launcher = Launcher::new(&troupe, &fpm, &folder.join("site"), folder.path());
+    work::write_site(&launcher.site)?;
+    let others = std::mem::take(&mut options.also);
+    let contestants = contestants(others);
 
-    let mut cells: Vec<Cell> = Vec::new();
-    for work in &works {
-        for connections in effort.connections {
-            let cell = measure::cell(&servers, work, *connections, &effort)?;
-            eprintln!("{:>4.0?} {}", begun.elapsed(), cell.in_a_line());
-            cells.push(cell);
-        }
+    let mut works = work::all(&php)?;
+    works.retain(|work| options.wants(work.name));
+    let mut results = Results::default();
+    if !works.is_empty() {
+        let compare = Compare {
+            launcher: &launcher,
+            contestants: &contestants,
+            effort,
+            begun,
+        };
+        compare.all(&works, &mut results)?;
     }
-    let by_wrk = match options.is_quick {
-        true => Vec::new(),
-        false => measure::by_wrk(&servers, &cells)?,
-    };
+    if options.wants("wordpress") {
+        let work = on_wordpress(&php, &launcher, effort, &mut results)?;
+        works.push(work);
+    }
+    let wants_tasks = options.only.is_some() || !options.is_quick;
+    if options.wants("tasks") && wants_tasks {
+        results.tasks = Some(tasks()?);
+    }
+    if works.is_empty() && results.tasks.is_none() {
+        let only = options.only.unwrap_or_default();
+        return Err(format!("no kind of work is called {only}").into());
+    }
+
     let report = Report {
-        cells: &cells,
-        by_wrk: &by_wrk,
+        results: &results,
         works: &works,
-        servers: &servers,
-        site: &site,
+        launcher: &launcher,
         load_before,
         took: begun.elapsed(),
         versions: [
@@ -136,15 +140,133 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         }
         None => println!("{text}"),
     }
-    let twins = measure::twins(&cells);
-    if twins.low > 1.0 || twins.high < 1.0 {
-        eprintln!(
-            "the same server twice comes out as {:.3} to {:.3}: this run is not to be trusted",
-            twins.low, twins.high
-        );
-        return Ok(ExitCode::FAILURE);
+    match measure::twins(&results.cells) {
+        Some(twins) if twins.low > 1.0 || twins.high < 1.0 => {
+            eprintln!(
+                "the same server twice comes out as {:.3} to {:.3}: this run is not to be trusted",
+                twins.low, twins.high
+            );
+            Ok(ExitCode::FAILURE)
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// They are known as long as the program runs.
+fn contestants(others: Vec<Other>) -> Vec<Contestant> {
+    let mut contestants = vec![
+        Contestant::Classic,
+        Contestant::Worker,
+        Contestant::WorkerAgain,
+        Contestant::Bare,
+        Contestant::Fpm,
+    ];
+    let other = |other| Contestant::Other(Box::leak(Box::new(other)));
+    contestants.extend(others.into_iter().map(other));
+    contestants
+}
+
+/// All but WordPress and tasks.
+struct Compare<'a> {
+    launcher: &'a Launcher,
+    contestants: &'a [Contestant],
+    effort: Effort,
+    begun: Instant,
+}
+
+impl Compare<'_> {
+    fn all(&self, works: &[Work], results: &mut Results) -> Result<(), Failure> {
+        let setups = self.contestants.iter().flat_map(|one| one.setups());
+        let setups: Vec<_> = setups.collect();
+        let servers = self.launcher.start(&setups, &[work::hello()])?;
+        for work in works {
+            for connections in self.effort.connections(work) {
+                let cell =
+                    measure::cell(&servers, self.contestants, work, *connections, self.effort)?;
+                self.say(&cell.in_a_line());
+                results.cells.push(cell);
+            }
+        }
+        let hello = works.iter().find(|work| work.name == "hello");
+        let cell = |cell: &&Cell| cell.work == "hello" && cell.connections == 64;
+        let Some((hello, cell)) = hello.zip(results.cells.iter().find(cell)) else {
+            return Ok(());
+        };
+        self.say("hello at fixed rates");
+        results.rates = latency::rates(&servers, hello, cell, self.effort)?;
+        if !self.effort.is_quick {
+            results.by_wrk = measure::by_wrk(&servers, cell)?;
+        }
+        let best = self.best_setups(&servers, cell);
+        // What comes now runs alone.
+        drop(servers);
+        for setup in best {
+            self.say(&format!("{} alone", setup.contestant.name()));
+            let alone = alone::look(self.launcher, setup, hello, self.effort)?;
+            results.alone.push(alone);
+            if setup.contestant == Contestant::Worker {
+                results.scale = alone::scale(self.launcher, setup, hello, self.effort)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of all whose processes are ours.
+    fn best_setups(&self, servers: &[Server], cell: &Cell) -> Vec<servers::Setup> {
+        let rows = cell.rows.iter();
+        rows.filter(|row| row.contestant != Contestant::WorkerAgain)
+            .map(|row| &servers[row.server])
+            .filter(|server| !server.processes().is_empty())
+            .map(|server| server.setup)
+            .collect()
+    }
+
+    fn say(&self, text: &str) {
+        eprintln!("{:>4.0?} {text}", self.begun.elapsed());
+    }
+}
+
+fn on_wordpress(
+    php: &Path,
+    launcher: &Launcher,
+    effort: Effort,
+    results: &mut Results,
+) -> Result<Work, Failure> {
+    let wordpress = WordPress::install(&launcher.folder, php)?;
+    let folder = launcher.folder.join("on-wordpress");
+    let launcher = Launcher::new(&launcher.troupe, &launcher.fpm, &wordpress.root, &folder);
+    let page = wordpress.front_page(&launcher)?;
+    let servers = launcher.start(&wordpress::setups(), std::slice::from_ref(&page))?;
+    let work = Work::wordpress(page);
+    let contestants = [Contestant::Classic, Contestant::Fpm];
+    for connections in work.connections {
+        let effort = effort.for_slow_requests();
+        let cell = measure::cell(&servers, &contestants, &work, *connections, effort)?;
+        eprintln!("     {}", cell.in_a_line());
+        results.cells.push(cell);
+    }
+    Ok(work)
+}
+
+/// The tables of `troupe-bench-tasks`.
+fn tasks() -> Result<String, Failure> {
+    eprintln!("     tasks");
+    let program = std::env::current_exe()?.with_file_name("troupe-bench-tasks");
+    let output = Command::new(&program).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?),
+        false => Err(format!("{}: {output:?}", program.display()).into()),
+    }
+}
+
+/// Ours and those of the servers, which inherit the limit.
+fn allow_many_connections() -> Result<(), Failure> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 fn troupe() -> Result<PathBuf, Box<dyn Error>> {
@@ -186,11 +308,4 @@ fn first_line(program: &Path, arguments: &[&str]) -> String {
     let text = String::from_utf8_lossy(&text).into_owned();
     let count = if arguments == ["version"] { 2 } else { 1 };
     text.lines().take(count).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a cell has figures for `contestant`.
-fn takes_part(contestant: Contestant, work: &work::Work) -> bool {
-    // The second worker is there to be compared with the first one.
-    let is_twin = contestant == Contestant::WorkerAgain;
-    work.is_for(contestant) && (!is_twin || work.name == "hello")
 }

@@ -9,41 +9,63 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::load::Load;
-use crate::servers::{Contestant, Servers, Variant};
+use crate::processes;
+use crate::servers::{Contestant, Server};
 use crate::stats::{Estimate, estimate, median};
-use crate::takes_part;
 use crate::work::Work;
 
 /// How much is measured.
+#[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    pub connections: &'static [usize],
+    pub is_quick: bool,
     blocks: usize,
     burst: Duration,
     sweep: Duration,
+    /// Of clients that ask at a fixed rate, each time.
+    pub paced: Duration,
+    pub paced_rounds: usize,
+    /// Of servers that are looked at one by one.
+    pub alone: Duration,
 }
 
 impl Effort {
     pub const FULL: Self = Self {
-        connections: &[1, 16, 64],
-        blocks: 9,
+        is_quick: false,
+        blocks: 7,
         burst: Duration::from_millis(150),
         sweep: Duration::from_millis(100),
+        paced: Duration::from_secs(1),
+        paced_rounds: 3,
+        alone: Duration::from_millis(700),
     };
     pub const QUICK: Self = Self {
-        connections: &[1, 16, 64],
-        blocks: 4,
-        burst: Duration::from_millis(80),
-        sweep: Duration::from_millis(40),
+        is_quick: true,
+        blocks: 3,
+        burst: Duration::from_millis(60),
+        sweep: Duration::from_millis(30),
+        paced: Duration::from_millis(250),
+        paced_rounds: 1,
+        alone: Duration::from_millis(200),
     };
-}
 
-const ALL: [Contestant; 5] = [
-    Contestant::Classic,
-    Contestant::Worker,
-    Contestant::WorkerAgain,
-    Contestant::Bare,
-    Contestant::Fpm,
-];
+    /// For requests that take long.
+    pub fn for_slow_requests(self) -> Self {
+        Self {
+            burst: self.burst * 6,
+            sweep: self.sweep * 4,
+            ..self
+        }
+    }
+
+    /// Of the connection counts of a kind of work; one will do for a quick look at most of them.
+    pub fn connections(self, work: &Work) -> &'static [usize] {
+        let all = work.connections;
+        match self.is_quick && work.name != "hello" {
+            true => &all[all.len() - 1..],
+            false => all,
+        }
+    }
+}
 
 pub struct Cell {
     pub work: &'static str,
@@ -54,13 +76,17 @@ pub struct Cell {
 /// One contestant in one cell.
 pub struct Row {
     pub contestant: Contestant,
+    /// Its index among the servers.
+    pub server: usize,
     pub setup: String,
-    /// Of the variant, in `Servers`.
-    variant: usize,
     /// Requests a second, one figure for each block.
     rates: Vec<f64>,
     /// Processor time of a request in microseconds, one figure for each block.
     costs: Vec<f64>,
+    /// Context switches of a request, one figure for each block.
+    switches: Vec<f64>,
+    /// The longest that any answer took.
+    pub slowest: Duration,
 }
 
 impl Row {
@@ -72,12 +98,18 @@ impl Row {
         median(&self.costs)
     }
 
-    pub fn rate_of(&self, other: &Row) -> Estimate {
-        estimate(&ratios(&self.rates, &other.rates))
+    pub fn switches(&self) -> f64 {
+        median(&self.switches)
     }
 
-    pub fn cost_of(&self, other: &Row) -> Estimate {
-        estimate(&ratios(&self.costs, &other.costs))
+    /// Nothing when the cost of one of them is not known.
+    pub fn cost_of(&self, other: &Row) -> Option<Estimate> {
+        let is_known = self.cost() > 0.0 && other.cost() > 0.0;
+        is_known.then(|| estimate(&ratios(&self.costs, &other.costs)))
+    }
+
+    pub fn rate_of(&self, other: &Row) -> Option<Estimate> {
+        Some(estimate(&ratios(&self.rates, &other.rates)))
     }
 }
 
@@ -106,66 +138,92 @@ impl Cell {
 
 type Failure = Box<dyn Error>;
 
+/// What a block adds up for each row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    requests: u64,
+    took: Duration,
+    cpu: Duration,
+    switches: u64,
+}
+
 pub fn cell(
-    servers: &Servers,
+    servers: &[Server],
+    contestants: &[Contestant],
     work: &Work,
     connections: usize,
-    effort: &Effort,
+    effort: Effort,
 ) -> Result<Cell, Failure> {
     let mut rows: Vec<Row> = Vec::new();
-    for contestant in ALL {
-        if !takes_part(contestant, work) {
+    for contestant in contestants.iter().copied() {
+        if !work.is_for(contestant) {
             continue;
         }
-        let variant = match contestant {
+        let server = match contestant {
             // With the setup of its twin, or they would not be twins.
             Contestant::WorkerAgain => {
-                let setup = rows.iter().find(|row| row.contestant == Contestant::Worker);
-                let setup = setup.map(|row| row.setup.clone()).unwrap_or_default();
-                let twin =
-                    |variant: &Variant| variant.contestant == contestant && variant.setup == setup;
-                servers.variants.iter().position(twin)
+                let twin = rows.iter().find(|row| row.contestant == Contestant::Worker);
+                let label = twin.map(|row| row.setup.clone()).unwrap_or_default();
+                servers.iter().position(|server| {
+                    server.setup.contestant == contestant && server.setup.label() == label
+                })
             }
             _ => best(servers, contestant, work, connections, effort)?,
         };
-        let variant = variant.ok_or_else(|| format!("{} has no setup", contestant.name()))?;
+        let Some(server) = server else {
+            continue;
+        };
         rows.push(Row {
             contestant,
-            setup: servers.variants[variant].setup.clone(),
-            variant,
+            server,
+            setup: servers[server].setup.label(),
             rates: Vec::new(),
             costs: Vec::new(),
+            switches: Vec::new(),
+            slowest: Duration::ZERO,
         });
     }
 
     let mut loads = rows
         .iter()
-        .map(|row| Load::connect(servers.variants[row.variant].address, connections))
+        .map(|row| Load::connect(servers[row.server].address, connections, work.is_renewing))
         .collect::<Result<Vec<_>, _>>()?;
+    let pids: Vec<_> = rows
+        .iter()
+        .map(|row| servers[row.server].processes())
+        .collect();
     let mut order: Vec<usize> = (0..rows.len()).collect();
     // The first block warms everything up.
     for block in 0..=effort.blocks {
         fastrand::shuffle(&mut order);
         let there_and_back: Vec<usize> = order.iter().chain(order.iter().rev()).copied().collect();
-        let mut sums = vec![(0, Duration::ZERO, Duration::ZERO); rows.len()];
+        let mut sums = vec![Sum::default(); rows.len()];
         for index in there_and_back {
-            let variant = &servers.variants[rows[index].variant];
-            let cpu_before = variant.cpu_time();
+            let pids = &pids[index];
+            let switches_before = processes::context_switches(pids);
+            let cpu_before = processes::cpu_time(pids);
             let burst = loads[index]
-                .burst(work.exchange(), effort.burst)
-                .map_err(|error| of(variant, work, &error))?;
+                .burst(&work.exchanges, effort.burst)
+                .map_err(|error| of(&servers[rows[index].server], work, &error))?;
+            let cpu = processes::cpu_time(pids).saturating_sub(cpu_before);
+            let switches = processes::context_switches(pids).saturating_sub(switches_before);
             let sum = &mut sums[index];
-            sum.0 += burst.requests;
-            sum.1 += burst.took;
-            sum.2 += variant.cpu_time().saturating_sub(cpu_before);
+            sum.requests += burst.requests;
+            sum.took += burst.took;
+            sum.cpu += cpu;
+            sum.switches += switches;
+            if block > 0 {
+                rows[index].slowest = rows[index].slowest.max(burst.slowest);
+            }
         }
         if block == 0 {
             continue;
         }
-        for (row, (requests, took, cpu)) in rows.iter_mut().zip(sums) {
-            let requests = requests as f64;
-            row.rates.push(requests / took.as_secs_f64());
-            row.costs.push(cpu.as_secs_f64() * 1e6 / requests);
+        for (row, sum) in rows.iter_mut().zip(sums) {
+            let requests = sum.requests as f64;
+            row.rates.push(requests / sum.took.as_secs_f64());
+            row.costs.push(sum.cpu.as_secs_f64() * 1e6 / requests);
+            row.switches.push(sum.switches as f64 / requests);
         }
     }
     Ok(Cell {
@@ -175,25 +233,34 @@ pub fn cell(
     })
 }
 
-/// The index of the setup with which `contestant` answers most requests.
+/// The index of the server of `contestant` that answers most requests; nothing when there is none.
 fn best(
-    servers: &Servers,
+    servers: &[Server],
     contestant: Contestant,
     work: &Work,
     connections: usize,
-    effort: &Effort,
+    effort: Effort,
 ) -> Result<Option<usize>, Failure> {
+    let own = servers
+        .iter()
+        .enumerate()
+        .filter(|(_, server)| server.setup.contestant == contestant);
     let mut best = None;
-    let variants = servers.variants.iter().enumerate();
-    for (index, variant) in variants.filter(|(_, variant)| variant.contestant == contestant) {
-        let mut load = Load::connect(variant.address, connections)?;
-        let mut measure = |length| {
-            load.burst(work.exchange(), length)
-                .map_err(|error| of(variant, work, &error))
+    for (index, server) in own {
+        let sweep = || {
+            let mut load = Load::connect(server.address, connections, work.is_renewing)?;
+            load.burst(&work.exchanges, effort.sweep / 2)?;
+            load.burst(&work.exchanges, effort.sweep)
         };
-        measure(effort.sweep / 2)?;
-        let burst = measure(effort.sweep)?;
-        let rate = burst.requests as f64 / burst.took.as_secs_f64();
+        let burst = match (sweep(), contestant) {
+            (Ok(burst), _) => burst,
+            (Err(error), Contestant::Other(_)) => {
+                eprintln!("left out: {}", of(server, work, &error));
+                continue;
+            }
+            (Err(error), _) => return Err(of(server, work, &error)),
+        };
+        let rate = burst.rate();
         if best.is_none_or(|(_, best_rate)| rate > best_rate) {
             best = Some((index, rate));
         }
@@ -201,13 +268,15 @@ fn best(
     Ok(best.map(|(index, _)| index))
 }
 
-fn of(variant: &Variant, work: &Work, error: &std::io::Error) -> Failure {
-    let name = variant.contestant.name();
-    format!("{name} ({}), {}: {error}", variant.setup, work.name).into()
+pub fn of(server: &Server, work: &Work, error: &std::io::Error) -> Failure {
+    let setup = server.setup;
+    let (name, label) = (setup.contestant.name(), setup.label());
+    format!("{name} ({label}), {}: {error}", work.name).into()
 }
 
-/// The ratio of two servers that are the same: 1, if the method is sound and the machine is quiet.
-pub fn twins(cells: &[Cell]) -> Estimate {
+/// The ratio of two servers that are the same: 1, if the method is sound and the machine is quiet. Nothing when
+/// that was not measured.
+pub fn twins(cells: &[Cell]) -> Option<Estimate> {
     let mut all = Vec::new();
     for cell in cells {
         let pair = (
@@ -218,22 +287,16 @@ pub fn twins(cells: &[Cell]) -> Estimate {
             all.extend(ratios(&again.rates, &worker.rates));
         }
     }
-    estimate(&all)
+    (!all.is_empty()).then(|| estimate(&all))
 }
 
 /// Hello at 64 connections once more, by wrk: contestant and requests a second.
-pub fn by_wrk(servers: &Servers, cells: &[Cell]) -> Result<Vec<(Contestant, f64)>, Failure> {
-    let hello = cells
-        .iter()
-        .find(|cell| cell.work == "hello" && cell.connections == 64);
-    let Some(hello) = hello else {
-        return Ok(Vec::new());
-    };
+pub fn by_wrk(servers: &[Server], hello: &Cell) -> Result<Vec<(Contestant, f64)>, Failure> {
     let mut rates = Vec::new();
     for row in &hello.rows {
         let url = format!(
             "http://{}/index.php?work=hello",
-            servers.variants[row.variant].address
+            servers[row.server].address
         );
         let output = Command::new("wrk")
             .args(["-t1", "-c64", "-d2s", &url])

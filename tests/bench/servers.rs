@@ -1,14 +1,20 @@
-//! The servers that are compared, each started on loopback ports of its own and stopped by its process id.
+//! The servers that are compared, each started on a loopback port of its own and stopped by its process id.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::configs;
+use crate::connection::Exchange;
+use crate::load::Load;
+use crate::processes;
+
 /// Who is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contestant {
     /// Troupe, a clean state for every request.
     Classic,
@@ -20,6 +26,8 @@ pub enum Contestant {
     Bare,
     /// nginx in front of php-fpm.
     Fpm,
+    /// One that the command line names.
+    Other(&'static Other),
 }
 
 impl Contestant {
@@ -30,224 +38,254 @@ impl Contestant {
             Self::WorkerAgain => "Troupe, worker (again)",
             Self::Bare => "bare actix-web",
             Self::Fpm => "nginx + php-fpm",
+            Self::Other(other) => &other.name,
+        }
+    }
+
+    /// All its setups.
+    pub fn setups(self) -> Vec<Setup> {
+        let all = |counts: Vec<(usize, usize)>| {
+            let setup = |(network, php)| Setup {
+                contestant: self,
+                network,
+                php,
+            };
+            counts.into_iter().map(setup).collect()
+        };
+        match self {
+            Self::Classic | Self::Worker | Self::WorkerAgain => all(TROUPE.to_vec()),
+            Self::Bare => all(vec![(1, 0), (2, 0)]),
+            Self::Fpm => {
+                let pairs = |workers| FPM.iter().map(move |children| (workers, *children));
+                all([1, 2].into_iter().flat_map(pairs).collect())
+            }
+            Self::Other(_) => all(vec![(0, 0)]),
         }
     }
 }
 
-/// One way to set a contestant up.
-pub struct Variant {
-    pub contestant: Contestant,
-    /// Its thread or process counts, as the table shows them.
-    pub setup: String,
-    pub address: SocketAddr,
-    /// The processes that serve it; their children count as well.
-    roots: Vec<u32>,
-}
-
 /// Threads for the network, and for PHP.
 const TROUPE: &[(usize, usize)] = &[(1, 1), (1, 2), (2, 2), (1, 4), (2, 16), (1, 64)];
-const BARE: &[usize] = &[1, 2];
-const NGINX: &[usize] = &[1, 2];
+/// Processes of php-fpm.
 const FPM: &[usize] = &[1, 2, 4, 16, 64];
 
-/// Everything that runs.
-pub struct Servers {
-    pub variants: Vec<Variant>,
+/// `--also NAME=URL` or `--also NAME=COMMAND`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Other {
+    name: String,
+    /// A URL of a server that runs, or a command that starts one.
+    how: String,
+}
+
+impl Other {
+    pub fn read(argument: &str) -> Result<Self, String> {
+        match argument.split_once('=') {
+            Some((name, how)) if !name.is_empty() && !how.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                how: how.to_owned(),
+            }),
+            _ => Err(format!(
+                "--also wants NAME=URL or NAME=COMMAND, not {argument}"
+            )),
+        }
+    }
+
+    /// Where it listens, if it runs already.
+    fn address(&self) -> io::Result<Option<SocketAddr>> {
+        let Some(rest) = self.how.strip_prefix("http://") else {
+            return Ok(None);
+        };
+        let host = rest.split('/').next().unwrap_or_default();
+        let host = match host.contains(':') {
+            true => host.to_owned(),
+            false => format!("{host}:80"),
+        };
+        host.to_socket_addrs()?
+            .next()
+            .map(Some)
+            .ok_or_else(|| io::Error::other(format!("{host} has no address")))
+    }
+}
+
+/// One way to set a contestant up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    pub contestant: Contestant,
+    /// Threads or processes for the network.
+    pub network: usize,
+    /// Threads or processes for PHP.
+    pub php: usize,
+}
+
+impl Setup {
+    /// As the tables show it.
+    pub fn label(self) -> String {
+        match self.contestant {
+            Contestant::Bare => format!("{} threads", self.network),
+            Contestant::Fpm => format!("{} + {} processes", self.network, self.php),
+            Contestant::Other(_) => "–".into(),
+            _ => format!("{} + {} threads", self.network, self.php),
+        }
+    }
+}
+
+/// What all servers have in common.
+pub struct Launcher {
+    pub troupe: PathBuf,
+    pub fpm: PathBuf,
+    pub site: PathBuf,
+    /// Where sockets, logs and configurations lie.
+    pub folder: PathBuf,
+    started: Cell<usize>,
+}
+
+/// One that runs.
+pub struct Server {
+    pub setup: Setup,
+    pub address: SocketAddr,
+    /// Empty for one that somebody else has started.
     children: Vec<Child>,
-    folder: PathBuf,
 }
 
 /// Far more than a start takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-impl Servers {
-    pub fn start(troupe: &Path, fpm: &Path, site: &Path) -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("troupe-bench-{}", std::process::id()));
+impl Launcher {
+    pub fn new(troupe: &Path, fpm: &Path, site: &Path, folder: &Path) -> Self {
+        Self {
+            troupe: troupe.to_owned(),
+            fpm: fpm.to_owned(),
+            site: site.to_owned(),
+            folder: folder.to_owned(),
+            started: Cell::new(0),
+        }
+    }
+
+    /// Starts a server; it may not listen yet.
+    pub fn launch(&self, setup: Setup) -> io::Result<Server> {
+        self.started.set(self.started.get() + 1);
+        let folder = self.folder.join(format!("server-{}", self.started.get()));
         fs::create_dir_all(&folder)?;
-        let mut servers = Self {
-            variants: Vec::new(),
+        let mut server = Server {
+            setup,
+            address: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
             children: Vec::new(),
-            folder,
         };
-        for (io, threads) in TROUPE {
-            servers.troupe(troupe, site, Contestant::Classic, *io, *threads)?;
-            servers.troupe(troupe, site, Contestant::Worker, *io, *threads)?;
-            servers.troupe(troupe, site, Contestant::WorkerAgain, *io, *threads)?;
+        let address = server.address.to_string();
+        match setup.contestant {
+            Contestant::Fpm => self.fpm(&mut server, &folder)?,
+            Contestant::Other(other) => match other.address()? {
+                Some(address) => server.address = address,
+                None => {
+                    let site = self.site.display().to_string();
+                    let line = other.how.replace("{address}", &address);
+                    let mut command = Command::new("sh");
+                    // Without a shell in between, which would not pass a signal on.
+                    command
+                        .arg("-c")
+                        .arg(format!("exec {}", line.replace("{site}", &site)));
+                    server.spawn(command, &folder)?;
+                }
+            },
+            Contestant::Bare => {
+                let mut command = Command::new(&self.troupe);
+                command
+                    .env("TROUPE_SERVER_IO_THREADS", setup.network.to_string())
+                    .args(["bench-handler", "--listen", &address]);
+                server.spawn(command, &folder)?;
+            }
+            Contestant::Classic | Contestant::Worker | Contestant::WorkerAgain => {
+                let mut command = Command::new(&self.troupe);
+                command
+                    .env("TROUPE_SERVER_IO_THREADS", setup.network.to_string())
+                    .args(["php-server", "--admin", "off", "--listen", &address])
+                    .arg("--root")
+                    .arg(&self.site);
+                if setup.contestant == Contestant::Classic {
+                    command.args(["--threads", &setup.php.to_string()]);
+                } else {
+                    let worker = self.site.join("index.php");
+                    // It has a classic thread too, for scripts that are no worker.
+                    command.arg("--threads=1");
+                    command.arg(format!("--worker={},{}", worker.display(), setup.php));
+                }
+                server.spawn(command, &folder)?;
+            }
         }
-        for io in BARE {
-            servers.bare(troupe, *io)?;
-        }
-        servers.fpm(fpm, site)?;
-        for variant in &servers.variants {
-            wait_for(variant.address)?;
-        }
-        Ok(servers)
+        Ok(server)
     }
 
-    fn troupe(
-        &mut self,
-        binary: &Path,
-        site: &Path,
-        contestant: Contestant,
-        io: usize,
-        threads: usize,
-    ) -> io::Result<()> {
-        let address = free_address()?;
-        let mut command = Command::new(binary);
-        command
-            .env("TROUPE_SERVER_IO_THREADS", io.to_string())
-            .args(["php-server", "--admin", "off", "--listen"])
-            .arg(address.to_string())
-            .arg("--root")
-            .arg(site);
-        let count = match contestant {
-            Contestant::Classic => threads,
-            // It has classic threads too, for scripts that are no worker.
-            _ => 1,
-        };
-        command.args(["--threads", &count.to_string()]);
-        if contestant != Contestant::Classic {
-            let worker = site.join("index.php");
-            command.arg(format!("--worker={},{threads}", worker.display()));
-        }
-        let pid = self.spawn(command)?;
-        self.variants.push(Variant {
-            contestant,
-            setup: format!("{io} + {threads} threads"),
-            address,
-            roots: vec![pid],
-        });
-        Ok(())
-    }
-
-    fn bare(&mut self, binary: &Path, io: usize) -> io::Result<()> {
-        let address = free_address()?;
-        let mut command = Command::new(binary);
-        command
-            .env("TROUPE_SERVER_IO_THREADS", io.to_string())
-            .args(["bench-handler", "--listen"])
-            .arg(address.to_string());
-        let pid = self.spawn(command)?;
-        self.variants.push(Variant {
-            contestant: Contestant::Bare,
-            setup: format!("{io} threads"),
-            address,
-            roots: vec![pid],
-        });
-        Ok(())
-    }
-
-    /// One php-fpm with a pool for every count, and nginx with a port for every pool.
-    ///
-    /// Connections between the two are not kept: an idle one would keep its php-fpm process from all other
-    /// requests, for ever when there are more of them than processes.
-    fn fpm(&mut self, binary: &Path, site: &Path) -> io::Result<()> {
-        let config = self.folder.join("fpm.conf");
-        fs::write(&config, self.fpm_config())?;
-        let mut command = Command::new(binary);
+    fn fpm(&self, server: &mut Server, folder: &Path) -> io::Result<()> {
+        let config = folder.join("fpm.conf");
+        fs::write(&config, configs::fpm(folder, server.setup.php))?;
+        let mut command = Command::new(&self.fpm);
         command
             .arg("--nodaemonize")
             .arg("--fpm-config")
             .arg(&config);
-        if is_root() {
+        if configs::is_root() {
             command.arg("--allow-to-run-as-root");
         }
-        let fpm = self.spawn(command)?;
-        for workers in NGINX {
-            let addresses = FPM
-                .iter()
-                .map(|_| free_address())
-                .collect::<io::Result<Vec<_>>>()?;
-            let config = self.folder.join(format!("nginx-{workers}.conf"));
-            fs::write(&config, self.nginx_config(site, *workers, &addresses))?;
-            let mut command = Command::new("nginx");
-            command.arg("-c").arg(&config).arg("-e").arg("stderr");
-            let nginx = self.spawn(command)?;
-            for (children, address) in FPM.iter().zip(addresses) {
-                self.variants.push(Variant {
-                    contestant: Contestant::Fpm,
-                    setup: format!("{workers} + {children} processes"),
-                    address,
-                    roots: vec![nginx, fpm],
-                });
-            }
-        }
-        Ok(())
+        server.spawn(command, folder)?;
+        let config = folder.join("nginx.conf");
+        let workers = server.setup.network;
+        let text = configs::nginx(folder, &self.site, workers, server.address);
+        fs::write(&config, text)?;
+        let mut command = Command::new("nginx");
+        command.arg("-c").arg(&config).arg("-e").arg("stderr");
+        server.spawn(command, folder)
     }
 
-    pub fn fpm_config(&self) -> String {
-        let is_root = is_root();
-        let folder = self.folder.display();
-        let mut text = format!("[global]\nerror_log = {folder}/fpm.log\ndaemonize = no\n");
-        for children in FPM {
-            text.push_str(&format!(
-                "[pool{children}]\nlisten = {folder}/fpm-{children}.sock\nlisten.backlog = 4096\n\
-                 pm = static\npm.max_children = {children}\n"
-            ));
-            if is_root {
-                text.push_str("user = root\ngroup = root\n");
-            }
+    /// Starts servers and waits until all of them answer.
+    pub fn start(&self, setups: &[Setup], exchanges: &[Exchange]) -> io::Result<Vec<Server>> {
+        let servers: Vec<Server> = setups
+            .iter()
+            .map(|setup| self.launch(*setup))
+            .collect::<io::Result<_>>()?;
+        for server in &servers {
+            server.wait_for(exchanges)?;
         }
-        text
+        Ok(servers)
     }
+}
 
-    pub fn nginx_config(&self, site: &Path, workers: usize, addresses: &[SocketAddr]) -> String {
-        let folder = self.folder.display();
-        let mut text = String::new();
-        if is_root() {
-            text.push_str("user root;\n");
-        }
-        text.push_str(&format!(
-            "daemon off;\nworker_processes {workers};\npid {folder}/nginx-{workers}.pid;\n\
-             events {{ worker_connections 4096; }}\n\
-             http {{\n\
-             access_log {folder}/nginx-{workers}.log;\n\
-             keepalive_requests 100000000;\n\
-             tcp_nodelay on;\n\
-             client_body_buffer_size 256k;\n\
-             client_max_body_size 16m;\n\
-             client_body_temp_path {folder}/body-{workers};\n\
-             fastcgi_temp_path {folder}/fastcgi-{workers};\n\
-             proxy_temp_path {folder}/proxy-{workers};\n\
-             uwsgi_temp_path {folder}/uwsgi-{workers};\n\
-             scgi_temp_path {folder}/scgi-{workers};\n\
-             fastcgi_buffer_size 64k;\n\
-             fastcgi_buffers 16 64k;\n"
-        ));
-        for (children, address) in FPM.iter().zip(addresses) {
-            text.push_str(&format!(
-                "server {{ listen {address} backlog=4096; root {root};\n\
-                 location ~ \\.php$ {{ fastcgi_pass unix:{folder}/fpm-{children}.sock;\n\
-                 include /etc/nginx/fastcgi_params;\n\
-                 fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; }} }}\n",
-                root = site.display(),
-            ));
-        }
-        text.push_str("}\n");
-        text
-    }
-
-    /// Where sockets, logs and configurations lie.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    fn spawn(&mut self, mut command: Command) -> io::Result<u32> {
-        let log = self.folder.join(format!("output-{}", self.children.len()));
-        let output = File::create(&log)?;
+impl Server {
+    fn spawn(&mut self, mut command: Command, folder: &Path) -> io::Result<()> {
+        let output = File::create(folder.join(format!("output-{}", self.children.len())))?;
         let child = command
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{command:?}: {error}")))?;
-        let pid = child.id();
         self.children.push(child);
-        Ok(pid)
+        Ok(())
+    }
+
+    /// Waits for its first right answer.
+    pub fn wait_for(&self, exchanges: &[Exchange]) -> io::Result<()> {
+        let begun = Instant::now();
+        let ask = || Load::connect(self.address, 1, false)?.once(exchanges);
+        while let Err(error) = ask() {
+            if begun.elapsed() > LIMIT {
+                let name = self.setup.contestant.name();
+                let address = self.address;
+                let text = format!("{name} does not serve {address}: {error}");
+                return Err(io::Error::other(text));
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        Ok(())
+    }
+
+    /// All processes that serve; none of a server that somebody else has started.
+    pub fn processes(&self) -> Vec<u32> {
+        let roots: Vec<u32> = self.children.iter().map(Child::id).collect();
+        processes::family(&roots)
     }
 }
 
-impl Drop for Servers {
+impl Drop for Server {
     fn drop(&mut self) {
         for child in &mut self.children {
             let pid = i32::try_from(child.id()).ok();
@@ -262,66 +300,27 @@ impl Drop for Servers {
                 if begun.elapsed() > LIMIT {
                     let _ = child.kill();
                 }
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::sleep(Duration::from_millis(2));
             }
         }
-        // Only logs are in it.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-impl Variant {
-    /// Time on processors, of all its threads since their start.
-    pub fn cpu_time(&self) -> Duration {
-        let mut pids = self.roots.clone();
-        let mut next = 0;
-        while let Some(pid) = pids.get(next).copied() {
-            pids.extend(children_of(pid));
-            next += 1;
-        }
-        pids.sort_unstable();
-        pids.dedup();
-        pids.into_iter().map(cpu_time_of).sum()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_server_is_a_name_and_a_url_or_a_command() {
+        let running = Other::read("mine=http://127.0.0.1:8080/").unwrap();
+        assert_eq!(running.name, "mine");
+        assert_eq!(
+            running.address().unwrap(),
+            Some("127.0.0.1:8080".parse().unwrap())
+        );
+        let command = Other::read("its=server --listen={address}").unwrap();
+        assert_eq!(command.how, "server --listen={address}");
+        assert_eq!(command.address().unwrap(), None);
+        assert!(Other::read("mine").is_err());
     }
-}
-
-fn children_of(pid: u32) -> Vec<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let text = text.unwrap_or_default();
-    text.split_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
-}
-
-/// In nanoseconds by the scheduler; the clock ticks of `stat` are too coarse for a burst.
-fn cpu_time_of(pid: u32) -> Duration {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Duration::ZERO;
-    };
-    tasks
-        .filter_map(|task| {
-            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
-            Some(Duration::from_nanos(nanoseconds))
-        })
-        .sum()
-}
-
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
-}
-
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
-}
-
-fn wait_for(address: SocketAddr) -> io::Result<()> {
-    let begun = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        if begun.elapsed() > LIMIT {
-            return Err(io::Error::other(format!("nobody serves {address}")));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }

@@ -1,92 +1,200 @@
 //! What the servers are asked to do.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use crate::load::Exchange;
+use crate::connection::Exchange;
 use crate::servers::Contestant;
 
 /// A kind of request.
 pub struct Work {
     pub name: &'static str,
     pub title: &'static str,
-    exchange: Exchange,
-    /// The bare handler does the same without PHP; it has nothing to compute.
-    is_for_bare: bool,
+    /// They are asked in turns.
+    pub exchanges: Vec<Exchange>,
+    /// Every request has a new connection.
+    pub is_renewing: bool,
+    /// How many connections it is measured at.
+    pub connections: &'static [usize],
+    who: Who,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Everybody,
+    /// The bare handler does the same without PHP; it has nothing to compute and takes no upload.
+    WithPhp,
+    /// PHP has no part in it or starts anew for each request: worker mode is the same as classic mode.
+    WithoutWorkers,
 }
 
 impl Work {
-    pub fn exchange(&self) -> &Exchange {
-        &self.exchange
+    pub fn is_for(&self, contestant: Contestant) -> bool {
+        match contestant {
+            Contestant::Bare => self.who == Who::Everybody,
+            Contestant::Worker => self.who != Who::WithoutWorkers,
+            // The second worker is there to be compared with the first one.
+            Contestant::WorkerAgain => self.name == "hello",
+            Contestant::Classic | Contestant::Fpm | Contestant::Other(_) => true,
+        }
     }
 
-    pub fn is_for(&self, contestant: Contestant) -> bool {
-        contestant != Contestant::Bare || self.is_for_bare
+    /// The front page of WordPress, whose text is known only when it has been asked for.
+    pub fn wordpress(page: Exchange) -> Self {
+        Self {
+            who: Who::WithoutWorkers,
+            connections: &[8],
+            ..Self::new("wordpress", "WordPress: the front page", page)
+        }
+    }
+
+    fn new(name: &'static str, title: &'static str, exchange: Exchange) -> Self {
+        Self {
+            name,
+            title,
+            exchanges: vec![exchange],
+            is_renewing: false,
+            connections: &[16],
+            who: Who::Everybody,
+        }
     }
 }
 
-/// All of them. `php` computes the answers that have to be computed.
+/// Puts what is served into a folder.
+pub fn write_site(folder: &Path) -> io::Result<()> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/site/index.php");
+    fs::create_dir_all(folder)?;
+    fs::copy(script, folder.join("index.php"))?;
+    fs::write(folder.join("page.html"), page())
+}
+
+/// 16 KB.
+fn page() -> String {
+    "<p>0123456789</p>".repeat(964)
+}
+
+pub fn hello() -> Exchange {
+    get("work=hello", "Hello /index.php?work=hello")
+}
+
+/// All but WordPress. `php` computes the answers that have to be computed.
 pub fn all(php: &Path) -> Result<Vec<Work>, String> {
     let rounds = rounds_in_a_millisecond(php)?;
     let hash =
         format!("$h = ''; for ($i = 0; $i < {rounds}; $i++) {{ $h = md5($h . $i); }} echo $h;");
+    let sleep = get("work=sleep", "slept");
+    let posted = vec![b'x'; 64 * 1024];
+    let posted_hash = run(php, "echo md5(str_repeat('x', 65536));")?;
     let body = "0123456789".repeat(10240);
-    let upload = vec![b'x'; 64 * 1024];
-    let upload_hash = run(php, "echo md5(str_repeat('x', 65536));")?;
     Ok(vec![
-        get(
-            "hello",
-            "hello: `$_SERVER['REQUEST_URI']` in a sentence",
-            "work=hello",
-            "Hello /index.php?work=hello",
-            true,
-        ),
-        get(
-            "cpu",
-            "1 ms of computing",
-            &format!("work=cpu&rounds={rounds}"),
-            &run(php, &hash)?,
-            false,
-        ),
-        get("sleep", "5 ms of waiting", "work=sleep", "slept", true),
-        get("body", "a body of 100 KB", "work=body", &body, true),
         Work {
-            name: "post",
-            title: "an upload of 64 KB",
-            exchange: Exchange {
-                request: [
-                    request(
-                        "POST",
-                        "work=post",
-                        "Content-Type: application/octet-stream\r\nContent-Length: 65536\r\n",
-                    )
-                    .as_bytes(),
-                    &upload,
-                ]
-                .concat(),
-                body: upload_hash.into_bytes(),
-            },
-            is_for_bare: false,
+            connections: &[1, 16, 64, 256],
+            ..Work::new(
+                "hello",
+                "hello: `$_SERVER['REQUEST_URI']` in a sentence",
+                hello(),
+            )
+        },
+        Work {
+            who: Who::WithPhp,
+            connections: &[1, 16],
+            ..Work::new(
+                "cpu",
+                "1 ms of computing",
+                get(&format!("work=cpu&rounds={rounds}"), &run(php, &hash)?),
+            )
+        },
+        Work {
+            connections: &[1, 64],
+            ..Work::new("sleep", "5 ms of waiting", sleep.clone())
+        },
+        Work {
+            connections: &[64],
+            exchanges: [vec![hello(); 9], vec![sleep]].concat(),
+            ..Work::new(
+                "mixed",
+                "fast and slow ones mixed: nine times hello, then 5 ms of waiting",
+                hello(),
+            )
+        },
+        Work {
+            connections: &[1, 16, 64],
+            ..Work::new("body", "a body of 100 KB", get("work=body", &body))
+        },
+        Work {
+            who: Who::WithPhp,
+            connections: &[1, 16],
+            ..Work::new(
+                "post",
+                "a raw POST of 64 KB",
+                Exchange {
+                    request: post("work=post", "application/octet-stream", &posted),
+                    body: posted_hash.clone().into_bytes(),
+                },
+            )
+        },
+        Work {
+            who: Who::WithPhp,
+            ..Work::new(
+                "upload",
+                "a multipart upload of a file of 64 KB",
+                Exchange {
+                    request: upload(&posted),
+                    body: format!("{posted_hash} for Ada").into_bytes(),
+                },
+            )
+        },
+        Work {
+            is_renewing: true,
+            ..Work::new(
+                "connect",
+                "hello, a new connection for every request",
+                Exchange {
+                    request: request("GET", "work=hello", "Connection: close\r\n").into_bytes(),
+                    ..hello()
+                },
+            )
+        },
+        Work {
+            who: Who::WithoutWorkers,
+            connections: &[1, 64],
+            ..Work::new(
+                "static",
+                "a static file of 16 KB; nginx serves it by itself",
+                Exchange {
+                    request: b"GET /page.html HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+                    body: page().into_bytes(),
+                },
+            )
         },
     ])
 }
 
-fn get(
-    name: &'static str,
-    title: &'static str,
-    query: &str,
-    body: &str,
-    is_for_bare: bool,
-) -> Work {
-    Work {
-        name,
-        title,
-        exchange: Exchange {
-            request: request("GET", query, "").into_bytes(),
-            body: body.as_bytes().to_vec(),
-        },
-        is_for_bare,
+fn get(query: &str, body: &str) -> Exchange {
+    Exchange {
+        request: request("GET", query, "").into_bytes(),
+        body: body.as_bytes().to_vec(),
     }
+}
+
+fn post(query: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let headers = format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n");
+    [request("POST", query, &headers).as_bytes(), body].concat()
+}
+
+fn upload(file: &[u8]) -> Vec<u8> {
+    let body = [
+        b"--border\r\nContent-Disposition: form-data; name=\"who\"\r\n\r\nAda\r\n\
+          --border\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\
+          Content-Type: application/octet-stream\r\n\r\n",
+        file,
+        b"\r\n--border--\r\n",
+    ]
+    .concat();
+    post("work=upload", "multipart/form-data; boundary=border", &body)
 }
 
 fn request(method: &str, query: &str, headers: &str) -> String {

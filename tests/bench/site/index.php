@@ -25,6 +25,9 @@ function answer(): void
         case 'post':
             echo md5(file_get_contents('php://input'));
             break;
+        case 'upload':
+            echo md5_file($_FILES['file']['tmp_name']), ' for ', $_POST['who'];
+            break;
         default:
             http_response_code(404);
     }

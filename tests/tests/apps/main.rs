@@ -9,9 +9,7 @@
 mod browser;
 mod crowd;
 mod html;
-mod mariadb;
 mod mediawiki;
-mod package;
 mod symfony;
 mod url;
 mod wordpress;

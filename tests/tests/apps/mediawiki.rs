@@ -6,8 +6,8 @@ use troupe_tests::{Part, Request, Server, Setup, eventually, troupe};
 
 use crate::browser::{Browser, Page};
 use crate::crowd::{CLIENTS, crowd, same_for_all};
-use crate::package::{assert_quiet, copy, installed, output};
 use crate::url;
+use troupe_tests::package::{assert_quiet, copy, installed, output};
 
 const PASSWORD: &str = "correct horse & battery staple";
 

@@ -6,7 +6,7 @@ use troupe_tests::{Part, Request, Response, Server, Setup, eventually};
 
 use crate::browser::Browser;
 use crate::crowd::crowd;
-use crate::package::{assert_quiet, copy, installed};
+use troupe_tests::package::{assert_quiet, copy, installed};
 
 /// A worker whose exception nobody caught, not even Symfony, ends and is started again.
 const EXPECTED: &[&str] = &["exited: exit status 255"];

@@ -5,9 +5,9 @@ use troupe_tests::{Part, Request, Server, Setup, eventually, troupe};
 
 use crate::browser::Browser;
 use crate::crowd::{crowd, same_for_all};
-use crate::mariadb::MariaDb;
-use crate::package::{assert_quiet, copy, fixture, installed, output};
 use crate::url;
+use troupe_tests::MariaDb;
+use troupe_tests::package::{assert_quiet, copy, fixture, installed, output};
 
 const PASSWORD: &str = "correct horse & battery staple";
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use crate::{Folder, eventually};
 use rustix::process::{Pid, Signal, getuid, kill_process};
-use troupe_tests::{Folder, eventually};
 
 use crate::package::{output, program};
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use troupe_tests::{Log, Record};
+use crate::{Log, Record};
 
 /// A file or folder of an installed package.
 #[track_caller]

@@ -70,6 +70,7 @@ bool troupe_set_vars(zval *vars, uint32_t argument)
     troupe_ready();
     published = troupe_rust->published(troupe_self->rust);
     if (published && troupe_value_equals(published, vars)) {
+        troupe_rust->confirm_vars(troupe_self->rust);
         return true;
     }
     answer = troupe_rust->set_vars(troupe_self->rust, troupe_value_copy(vars));
@@ -102,34 +103,48 @@ static void forget_seen(zval *entry)
     efree(seen);
 }
 
-/* Classic mode uses the snapshot in place: it is pinned until the request has been shut down. A worker script
- * may keep what it is given for ever, so it gets a copy, one for each snapshot. */
-static bool hand_out(zval *to, zend_string *name, const troupe_value *value)
+/* What a script is given it may keep: so it gets a copy, one for each snapshot, unless the snapshot stays for as
+ * long as the script does. Restoring an enum case may load a class, and so call anything, this too. */
+static bool hand_out(zval *to, zend_string *name, troupe_snapshot snapshot)
 {
     troupe_thread *self = troupe_self;
     seen *entry;
 
-    if (self->run->kind == TROUPE_RUN_REQUEST) {
-        return troupe_value_use(to, value);
+    if (snapshot.in_place && troupe_value_use(to, snapshot.value)) {
+        return true;
     }
     if (!self->seen_vars) {
         ALLOC_HASHTABLE(self->seen_vars);
         zend_hash_init(self->seen_vars, 8, NULL, forget_seen, 0);
     }
     entry = zend_hash_find_ptr(self->seen_vars, name);
-    if (!entry || entry->value != value) {
+    if (!entry || entry->value != snapshot.value) {
         zval copy;
-        zend_hash_del(self->seen_vars, name);
-        if (!troupe_value_restore(&copy, value)) {
+        if (!troupe_value_restore(&copy, snapshot.value)) {
             return false;
         }
         entry = emalloc(sizeof(*entry));
-        entry->value = value;
+        entry->value = snapshot.value;
         ZVAL_COPY_VALUE(&entry->copy, &copy);
-        zend_hash_add_new_ptr(self->seen_vars, name, entry);
+        zend_hash_update_ptr(self->seen_vars, name, entry);
     }
     ZVAL_COPY(to, &entry->copy);
     return true;
+}
+
+static void hand_out_all(zval *to, HashTable *names, const troupe_snapshot *snapshots)
+{
+    zval *name;
+
+    array_init_size(to, zend_hash_num_elements(names));
+    ZEND_HASH_FOREACH_VAL(names, name) {
+        zval vars;
+        ZVAL_DEREF(name);
+        if (!hand_out(&vars, Z_STR_P(name), *snapshots++)) {
+            return;
+        }
+        zend_symtable_update(Z_ARRVAL_P(to), Z_STR_P(name), &vars);
+    } ZEND_HASH_FOREACH_END();
 }
 
 static bool good_names(HashTable *list, zend_string *one)
@@ -161,6 +176,42 @@ static bool good_names(HashTable *list, zend_string *one)
     return true;
 }
 
+/* Of the names in `list`, else of `one`. */
+static void get_vars(zval *to, HashTable *list, zend_string *one, double timeout)
+{
+    troupe_thread *self = troupe_self;
+    uint32_t count = list ? zend_hash_num_elements(list) : 1, at = 0;
+    troupe_bytes *names = safe_emalloc(count, sizeof(*names), 0);
+    troupe_snapshot *snapshots = safe_emalloc(count, sizeof(*snapshots), 0);
+    troupe_answer answer;
+    zval *name;
+
+    if (list) {
+        ZEND_HASH_FOREACH_VAL(list, name) {
+            ZVAL_DEREF(name);
+            names[at++] = troupe_text(Z_STR_P(name));
+        } ZEND_HASH_FOREACH_END();
+    } else {
+        names[0] = troupe_text(one);
+    }
+    answer = troupe_rust->get_vars(self->rust, names, count, troupe_nanoseconds(timeout), self->handing_out > 0,
+                                   snapshots);
+    efree(names);
+    ZVAL_EMPTY_ARRAY(to);
+    if (answer.result != TROUPE_OK) {
+        troupe_throw(&answer);
+    } else {
+        self->handing_out++;
+        if (list) {
+            hand_out_all(to, list, snapshots);
+        } else {
+            hand_out(to, one, snapshots[0]);
+        }
+        self->handing_out--;
+    }
+    efree(snapshots);
+}
+
 ZEND_FUNCTION(frankenphp_worker_get_vars)
 {
     zend_string *one = NULL;
@@ -176,46 +227,12 @@ ZEND_FUNCTION(frankenphp_worker_get_vars)
     if (!good_names(list, one) || !troupe_good_timeout(timeout, 2) || !on_our_thread()) {
         RETURN_THROWS();
     }
-    uint32_t count = list ? zend_hash_num_elements(list) : 1, at = 0;
-    troupe_bytes *names = safe_emalloc(count, sizeof(*names), 0);
-    const troupe_value **values = safe_emalloc(count, sizeof(*values), 0);
-    zval *name;
-    if (list) {
-        ZEND_HASH_FOREACH_VAL(list, name) {
-            ZVAL_DEREF(name);
-            names[at++] = troupe_text(Z_STR_P(name));
-        } ZEND_HASH_FOREACH_END();
-    } else {
-        names[at++] = troupe_text(one);
-    }
-    troupe_answer answer = troupe_rust->get_vars(troupe_self->rust, names, count, troupe_nanoseconds(timeout), values);
-    if (answer.result != TROUPE_OK) {
-        troupe_throw(&answer);
-        RETVAL_EMPTY_ARRAY();
-    } else if (!list) {
-        hand_out(return_value, one, values[0]);
-    } else {
-        array_init_size(return_value, count);
-        at = 0;
-        ZEND_HASH_FOREACH_VAL(list, name) {
-            zval vars;
-            ZVAL_DEREF(name);
-            if (!hand_out(&vars, Z_STR_P(name), values[at++])) {
-                break;
-            }
-            zend_symtable_update(Z_ARRVAL_P(return_value), Z_STR_P(name), &vars);
-        } ZEND_HASH_FOREACH_END();
-    }
-    efree(names);
-    efree(values);
+    get_vars(return_value, list, one, timeout);
 }
 
 ZEND_FUNCTION(frankenphp_get_vars)
 {
     zend_string *name;
-    const troupe_value *value;
-    troupe_answer answer;
-    troupe_bytes text;
 
     ZEND_PARSE_PARAMETERS_START(1, 1)
         Z_PARAM_STR(name)
@@ -224,14 +241,7 @@ ZEND_FUNCTION(frankenphp_get_vars)
     if (!good_names(NULL, name) || !on_our_thread()) {
         RETURN_THROWS();
     }
-    text = troupe_text(name);
-    answer = troupe_rust->get_vars(troupe_self->rust, &text, 1, troupe_nanoseconds(30.0), &value);
-    if (answer.result == TROUPE_OK) {
-        hand_out(return_value, name, value);
-        return;
-    }
-    troupe_throw(&answer);
-    RETURN_EMPTY_ARRAY();
+    get_vars(return_value, NULL, name, 30.0);
 }
 
 ZEND_FUNCTION(frankenphp_worker_get_signaling_stream)

@@ -42,7 +42,8 @@ typedef struct troupe_thread {
     zend_string *fatal_message;    /* the last error that can end a script; persistent */
     zend_string *fatal_file;
     uint32_t fatal_line;
-    HashTable *seen_vars;          /* what get_vars handed out in this worker script, by name */
+    HashTable *seen_vars;          /* copies that get_vars handed out in this run, by name */
+    uint32_t handing_out;          /* calls of get_vars that are at it */
     struct troupe_kept *kept;      /* what the worker script had set up before its loop */
     troupe_trace trace;
 } troupe_thread;

@@ -119,6 +119,8 @@ void troupe_thread_main(void *rust)
         self.ready = self.body_cut = self.left_by_exit = false;
         begun = run.kind == TROUPE_RUN_REQUEST ? troupe_run_request(&self) : troupe_run_script(&self);
         troupe_stack_unwound();
+        self.seen_vars = NULL; /* went with the request's memory */
+        self.handing_out = 0;
         troupe_fork_end();
         report_end(&self, begun);
         self.run = NULL;

@@ -115,6 +115,12 @@ typedef enum troupe_signal {
 /* A PHP value in nobody's memory: immutable, shared by threads. See values.c. */
 typedef struct troupe_value troupe_value;
 
+/* One that was published. */
+typedef struct troupe_snapshot {
+    const troupe_value *value;
+    bool in_place; /* it lives as long as the request, and may be used without a copy */
+} troupe_snapshot;
+
 /* How long a call may wait, in nanoseconds. */
 #define TROUPE_NO_WAIT 0
 #define TROUPE_FOR_EVER -1
@@ -179,13 +185,15 @@ typedef struct troupe_callbacks {
     /* Output of a script that has no client. */
     void (*stray_output)(void *thread, troupe_bytes bytes);
 
-    /* Background workers. Values given to these belong to Rust; values taken from get_vars belong to Rust and
-     * live until the request ends, or in a worker script until the next get_vars of that name; other values
-     * taken belong to C. A `task` is one end of a task, owned by a PHP stream until end_*_task. */
+    /* Background workers. Values given to these belong to Rust. Snapshots taken from get_vars belong to Rust: one
+     * that is in place lives until the request ends, another one until get_vars is called for that name again and
+     * has handed out what it got; `nested` says that an outer get_vars is still at that. Other values taken belong
+     * to C. A `task` is one end of a task, owned by a PHP stream until end_*_task. */
     const troupe_value *(*published)(void *thread);
+    void (*confirm_vars)(void *thread); /* what `published` returned equals what the script would publish */
     troupe_answer (*set_vars)(void *thread, troupe_value *value);
-    troupe_answer (*get_vars)(void *thread, const troupe_bytes *names, size_t count, int64_t wait,
-                              const troupe_value **values);
+    troupe_answer (*get_vars)(void *thread, const troupe_bytes *names, size_t count, int64_t wait, bool nested,
+                              troupe_snapshot *values);
     troupe_answer (*send_task)(void *thread, troupe_bytes worker, troupe_value *payload, int64_t wait,
                                bool until_taken, void **task);
     troupe_answer (*read_task)(void *thread, void *task, int64_t wait, troupe_value **update); /* OK, NOTHING: complete */

@@ -408,13 +408,12 @@ bool troupe_value_restore(zval *to, const troupe_value *value)
     return true;
 }
 
-/* The value itself, without a copy, where that is possible; else a copy. The caller keeps the value alive until
- * the request has been shut down. */
+/* The value itself, without a copy; false where that is not possible. The caller keeps the value alive until the
+ * request has been shut down. */
 bool troupe_value_use(zval *to, const troupe_value *value)
 {
-    if (!value->in_place) {
-        return troupe_value_restore(to, value);
+    if (value->in_place) {
+        ZVAL_COPY_VALUE(to, &value->root);
     }
-    ZVAL_COPY_VALUE(to, &value->root);
-    return true;
+    return value->in_place;
 }

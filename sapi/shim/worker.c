@@ -468,7 +468,6 @@ bool troupe_run_script(troupe_thread *self)
         release_kept(self);
     }
     php_request_shutdown(NULL);
-    self->seen_vars = NULL; /* went with the request's memory */
     troupe_request_unbind();
     troupe_environment_clear();
     return begun;

@@ -51,6 +51,7 @@ pub(crate) static CALLBACKS: troupe_callbacks = troupe_callbacks {
     script_log: Some(script_log),
     stray_output: Some(stray_output),
     published: Some(calls::published),
+    confirm_vars: Some(calls::confirm_vars),
     set_vars: Some(calls::set_vars),
     get_vars: Some(calls::get_vars),
     send_task: Some(calls::send_task),

@@ -102,6 +102,10 @@ struct State {
 pub(crate) trait Hold: Send + Sync {
     /// The script shall leave.
     fn drain(&self);
+    /// The script shall leave unless it has work in hand; false when it has.
+    fn drain_if_idle(&self) -> bool;
+    /// Since when it has had no work in hand.
+    fn idle_since(&self) -> Option<Instant>;
     /// Its thread was given up.
     fn lose(&self);
 }
@@ -413,6 +417,18 @@ impl ThreadControl {
             state.hold.clone()
         };
         hold.inspect(|hold| hold.drain());
+    }
+
+    /// Asks a background worker's script to leave, unless it has a task in hand or is not ready.
+    pub fn drain_if_idle(&self) -> bool {
+        let hold = lock(&self.shared.state).hold.clone();
+        hold.is_some_and(|hold| hold.drain_if_idle())
+    }
+
+    /// Since when a background worker's script has been ready without a task in hand, as far as it was looked at.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let hold = lock(&self.shared.state).hold.clone();
+        hold.and_then(|hold| hold.idle_since())
     }
 
     /// Gives the thread up: it was killed and did not come back. Its client and the senders of the tasks it

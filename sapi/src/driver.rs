@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::background::{BackgroundPort, Scope};
+use crate::background::{BackgroundPort, Life, Scope};
 use crate::request::Request;
 use crate::server_vars::ServerVars;
 use crate::wait::{KillReason, Wait};
@@ -31,8 +31,8 @@ pub struct WorkerScript {
     pub vars: ServerVars,
     /// The background workers it may use.
     pub scope: Option<Arc<dyn Scope>>,
-    /// Its own port, for a background worker.
-    pub background: Option<Arc<BackgroundPort>>,
+    /// Its own port, for a background worker, and which life of the worker this run is.
+    pub background: Option<(Arc<BackgroundPort>, Life)>,
 }
 
 /// What a thread does next.

@@ -30,9 +30,9 @@ mod wait;
 mod watchdog;
 
 pub use background::{
-    BackgroundPort, Line, Place, Scope, ScopeError, Signal, Stopper, TaskClosed, TaskHold,
-    TaskLook, TaskObserver, TaskOffer, TaskOutcome, TaskQueue, TaskSender, TaskWorker, UPDATES,
-    Unavailable, Value, Vars, task,
+    BackgroundPort, Life, Line, OnWait, Place, Scope, ScopeError, Signal, Stopper, TaskClosed,
+    TaskHold, TaskLook, TaskObserver, TaskOffer, TaskOutcome, TaskQueue, TaskSender, TaskWorker,
+    UPDATES, Unavailable, Value, Vars, task,
 };
 pub use body::{BodyError, BodyReader, BodyWriter, body_port};
 pub use control::{Activity, Status, ThreadControl};

@@ -218,7 +218,7 @@ impl Local {
 
     /// A background worker became ready: it takes its place at its port, and a drain reaches it there.
     pub(crate) fn take_place(&mut self) {
-        if let Some(own) = &self.backstage.own {
+        if let Some((own, _)) = &self.backstage.own {
             let place = own.tasks.place(&self.name);
             self.shared.hold(Arc::new(place.stopper()));
             self.backstage.place = Some(place);

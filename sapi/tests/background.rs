@@ -104,7 +104,7 @@ impl Driver for Once {
             script: path_text(&script_path("background.php")),
             vars: ServerVars::new(),
             scope: None,
-            background: Some(self.port.clone()),
+            background: Some((self.port.clone(), self.port.vars.begin_life())),
         }))
     }
 

@@ -117,7 +117,7 @@ fn background(site: &config::Site, worker: &Background) -> BackgroundSpec {
         name: worker.name.clone(),
         path: c_path(&worker.script),
         env: merged(&site.env, &worker.env),
-        threads: count(worker.num.max(1)),
+        scaling: scaling(worker.num.max(1), worker.max_threads),
         at_boot: worker.name.is_some() && worker.num > 0,
         max_queue: worker.max_queue,
         max_names: worker.max_names,

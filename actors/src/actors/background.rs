@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use troupe_sapi::{
-    BackgroundPort, Driver, Request, RequestEnd, Run, Scope, ScriptEnd, Wait, WorkerKind,
+    BackgroundPort, Driver, Life, Request, RequestEnd, Run, Scope, ScriptEnd, Wait, WorkerKind,
 };
 
 use super::reins::{Course, Reins};
@@ -17,6 +17,8 @@ pub struct BackgroundDriver {
     reins: Reins,
     port: Arc<BackgroundPort>,
     scope: Arc<dyn Scope>,
+    /// The run of the script that is on.
+    life: Option<Life>,
     ready: Option<Instant>,
 }
 
@@ -26,6 +28,7 @@ impl BackgroundDriver {
             reins,
             port,
             scope,
+            life: None,
             ready: None,
         }
     }
@@ -38,9 +41,14 @@ impl Driver for BackgroundDriver {
         };
         let mut run = script.run(WorkerKind::Background);
         run.scope = Some(self.scope.clone());
-        run.background = Some(self.port.clone());
         self.ready = None;
-        self.reins.await_order(wait).then_some(Run::Script(run))
+        if !self.reins.await_order(wait) {
+            return None;
+        }
+        let life = self.port.vars.begin_life();
+        self.life = Some(life);
+        run.background = Some((self.port.clone(), life));
+        Some(Run::Script(run))
     }
 
     /// Background scripts have no requests.
@@ -67,9 +75,11 @@ impl Driver for BackgroundDriver {
             served: 0,
             limit: None,
         };
-        if self.reins.run_ended(end, course).on_purpose {
-            // What it published was for its life: after a deliberate restart readers wait for the next one.
-            self.port.vars.discard();
+        let restarts = self.reins.run_ended(end, course).restarts_on_purpose;
+        if let (true, Some(life)) = (restarts, self.life.take()) {
+            // Readers wait for the next life. A thread that is merely no longer needed, and a crash, leave behind
+            // what they published.
+            self.port.vars.discard(life);
         }
     }
 }

@@ -45,6 +45,14 @@ impl Door {
         }
     }
 
+    /// What waits for a thread, whoever waits to be let in included.
+    pub fn demand(&self) -> usize {
+        match self {
+            Self::Requests { port, .. } => port.waiting(),
+            Self::Tasks { port, .. } => port.tasks.demand(),
+        }
+    }
+
     /// A worker is ready.
     pub fn open(&self) {
         match self {
@@ -67,7 +75,10 @@ impl Door {
     pub fn close(&self, outage: Outage) {
         match self {
             Self::Requests { port, .. } => port.shut(outage),
-            Self::Tasks { port, .. } => port.set_unavailable(&Unavailable::Stopping),
+            Self::Tasks { port, .. } => {
+                port.set_unavailable(&Unavailable::Stopping);
+                port.vars.clear();
+            }
         }
     }
 }

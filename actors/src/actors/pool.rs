@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
@@ -44,6 +45,8 @@ pub struct Pool {
     leaving: bool,
     supervision_timer: Option<SpawnHandle>,
     scaling_timer: Option<SpawnHandle>,
+    /// A `Pressed` of a sender of tasks is on its way, or was heeded and the load is watched: one is enough.
+    pressed: Arc<AtomicBool>,
 }
 
 /// Starts a pool's actor behind its door.
@@ -64,8 +67,18 @@ impl Pool {
             entry,
             words,
         } = birth;
-        if let Door::Requests { port, .. } = &door {
-            port.attach(ctx.address().recipient());
+        let pressed = Arc::new(AtomicBool::new(false));
+        match &door {
+            Door::Requests { port, .. } => port.attach(ctx.address().recipient()),
+            Door::Tasks { port, .. } if spec.scaling.max_threads > spec.scaling.threads => {
+                let (pool, pressed) = (ctx.address(), pressed.clone());
+                port.tasks.on_wait(Some(Arc::new(move || {
+                    if !pressed.swap(true, Ordering::SeqCst) {
+                        pool.do_send(Pressed);
+                    }
+                })));
+            }
+            Door::Tasks { .. } => {}
         }
         let probed = door.clone();
         entry.probe(Some(Arc::new(move || {
@@ -95,6 +108,7 @@ impl Pool {
             leaving: false,
             supervision_timer: None,
             scaling_timer: None,
+            pressed,
         }
     }
 
@@ -147,19 +161,23 @@ impl Pool {
             Ending::Stopped => (Cause::Recycled, Detail::reason("stopped")),
             Ending::Escalated(detail) => (Cause::Escalated, detail),
         };
-        if cause == Cause::Escalated {
-            self.shut(&detail);
-        }
-        self.turn_away();
+        // Told first: whoever finds the door shut and summons the worker again is heard after it.
         self.words.say(Said::Exited {
             exit: Exit {
                 cause,
                 was_ready: self.ready,
                 served: 0,
-                detail,
+                detail: detail.clone(),
             },
             over: true,
         });
+        if cause == Cause::Escalated {
+            self.shut(&detail);
+        }
+        self.turn_away();
+        if let Door::Tasks { port, .. } = &self.post.door {
+            port.tasks.on_wait(None);
+        }
         ctx.stop();
     }
 
@@ -241,11 +259,16 @@ impl Pool {
             if !ready || child.0 <= self.scaler.policy().threads {
                 return None;
             }
-            let status = self.house.boards.get(self.brood.id_of(*child)?)?.status();
-            match status.activity {
-                Activity::Idle | Activity::Script => Some((*child, status.since.elapsed())),
-                _ => None,
-            }
+            let control = self.house.boards.get(self.brood.id_of(*child)?)?;
+            let since = match self.post.spec.work {
+                Work::Background(_) => control.idle_since()?,
+                Work::Classic | Work::Http(_) => {
+                    let status = control.status();
+                    let idle = matches!(status.activity, Activity::Idle | Activity::Script);
+                    idle.then_some(status.since)?
+                }
+            };
+            Some((*child, since.elapsed()))
         });
         idle.max_by_key(|(_, idle)| *idle)
     }
@@ -255,13 +278,20 @@ impl Pool {
             .workers
             .iter()
             .filter(|child| !self.brood.rests(**child));
+        // A background worker that failed and is about to be tried again is on its way too: a script that can't
+        // boot does not boot on more threads either.
+        let in_background = matches!(self.post.spec.work, Work::Background(_));
         let booting = self
             .workers
             .iter()
-            .filter(|child| matches!(self.brood.phase(**child), Phase::Starting { .. }));
+            .filter(|child| match self.brood.phase(**child) {
+                Phase::Starting { .. } => true,
+                Phase::Down => in_background && !self.brood.rests(**child),
+                _ => false,
+            });
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Load {
-            waiting: self.post.door.queue().0,
+            waiting: self.post.door.demand(),
             threads: count(wanted.count()),
             booting: count(booting.count()),
             longest_idle: self.longest_idle().map(|(_, idle)| idle),
@@ -284,7 +314,10 @@ impl Pool {
                 self.add_worker();
             }
             Scale::Shrink => {
-                if let Some((child, _)) = self.longest_idle() {
+                if let Some((child, _)) = self
+                    .longest_idle()
+                    .filter(|(child, _)| self.lets_go(*child))
+                {
                     tracing::info!(pool = %self.brood.entry().id(), threads = load.threads - 1, "threads idle: lets one go");
                     self.remove_worker(child);
                 }
@@ -297,9 +330,30 @@ impl Pool {
                 pool.scale(ctx);
             })
         });
-        if let (None, Door::Requests { port, .. }) = (&self.scaling_timer, &self.post.door) {
-            port.relieve();
+        if self.scaling_timer.is_none() {
+            match &self.post.door {
+                Door::Requests { port, .. } => port.relieve(),
+                Door::Tasks { .. } => self.pressed.store(false, Ordering::SeqCst),
+            }
+            // What came after the look and before it was made known that nobody looks any more.
+            let late = self.load();
+            if late.waiting > 0 && late.threads < self.scaler.policy().max_threads {
+                ctx.address().do_send(Pressed);
+            }
         }
+    }
+
+    /// Whether the worker may go. A background worker's script is asked at the same moment, so that no task comes
+    /// in between.
+    fn lets_go(&self, child: ChildId) -> bool {
+        let Work::Background(_) = self.post.spec.work else {
+            return true;
+        };
+        let control = self
+            .brood
+            .id_of(child)
+            .and_then(|id| self.house.boards.get(id));
+        control.is_some_and(|control| control.drain_if_idle())
     }
 
     fn remove_worker(&mut self, child: ChildId) {

@@ -10,7 +10,7 @@ use troupe_sapi::{JobQueue, PushError, Request, Seat};
 
 use super::stats::Stats;
 
-/// Tells the pool that requests wait.
+/// Tells the pool that requests, or tasks, wait.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Pressed;

@@ -211,7 +211,7 @@ impl Reins {
         let exit = exit_of(end, course.limit, asked, course.served);
         let ended = Ended {
             was_ready: exit.was_ready,
-            on_purpose: exit.cause == Cause::Recycled,
+            restarts_on_purpose: self.leave_ordered,
         };
         let uptime = course
             .ready
@@ -233,8 +233,8 @@ impl Reins {
 pub struct Ended {
     /// The script had been ready.
     pub was_ready: bool,
-    /// It was left on purpose.
-    pub on_purpose: bool,
+    /// It was asked to leave and is to be started anew, however well it left.
+    pub restarts_on_purpose: bool,
 }
 
 impl Drop for Reins {

@@ -97,7 +97,7 @@ impl SiteScope {
 }
 
 fn open(name: &str, spec: &BackgroundSpec) -> Arc<BackgroundPort> {
-    let port = BackgroundPort::new(name, spec.threads as usize, spec.max_queue);
+    let port = BackgroundPort::new(name, spec.scaling.max_threads as usize, spec.max_queue);
     Arc::new(port)
 }
 

@@ -36,8 +36,8 @@ pub struct BackgroundSpec {
     pub path: CString,
     /// What `$_SERVER` holds beside the worker's own entries.
     pub env: Vec<(String, String)>,
-    /// Threads that share the worker's tasks.
-    pub threads: u32,
+    /// How many threads share the worker's tasks.
+    pub scaling: ScalingPolicy,
     /// Started with the server, and not by its first use.
     pub at_boot: bool,
     /// Tasks that may wait for a thread.
@@ -64,7 +64,8 @@ impl BackgroundSpec {
         PoolSpec {
             worker: self.worker.clone(),
             policy: self.policy,
-            ..PoolSpec::new(name, Work::Background(script), self.threads)
+            scaling: self.scaling,
+            ..PoolSpec::new(name, Work::Background(script), self.scaling.threads)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the actors need of PHP threads, as traits: the engine in production, plain threads in tests.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use troupe_sapi::{Driver, Engine, KillReason, Status, ThreadControl};
 
@@ -29,6 +29,10 @@ pub trait Control: Send + Sync {
     fn kill_run(&self, reason: KillReason, run: u64) -> bool;
     /// Asks the script to leave where it says by itself that it can: a background worker's stream.
     fn drain(&self);
+    /// A background worker's script: asks it to leave unless it has a task in hand; false when it has.
+    fn drain_if_idle(&self) -> bool;
+    /// A background worker's script: since when it has had no task in hand.
+    fn idle_since(&self) -> Option<Instant>;
     /// Takes a `drain` back, before the next run.
     fn resume(&self);
     /// Gives the thread up: whoever waits for what it holds is told.
@@ -64,6 +68,14 @@ impl Control for ThreadControl {
 
     fn drain(&self) {
         self.drain();
+    }
+
+    fn drain_if_idle(&self) -> bool {
+        self.drain_if_idle()
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        self.idle_since()
     }
 
     fn resume(&self) {

@@ -10,10 +10,11 @@ use php_sys::troupe_result::{self, TROUPE_ENDING, TROUPE_FAILED, TROUPE_NOTHING,
 use php_sys::troupe_signal::{
     self, TROUPE_SIGNAL_END, TROUPE_SIGNAL_NONE, TROUPE_SIGNAL_STOP, TROUPE_SIGNAL_TASK,
 };
-use php_sys::{troupe_answer, troupe_bytes, troupe_value};
+use php_sys::{troupe_answer, troupe_bytes, troupe_snapshot, troupe_value};
 
+use super::pins::Pins;
 use super::{
-    BackgroundPort, Place, Scope, Signal, TaskClosed, TaskOutcome, TaskQueue, TaskSender,
+    BackgroundPort, Life, Place, Scope, Signal, TaskClosed, TaskOutcome, TaskQueue, TaskSender,
     TaskWorker, Unavailable, Value, task,
 };
 use crate::callbacks::{enter, slice, text};
@@ -25,12 +26,12 @@ use crate::wait::{Heed, Interrupted, Wait};
 pub(crate) struct Backstage {
     /// The workers of its site.
     pub(crate) scope: Option<Arc<dyn Scope>>,
-    /// Its own port, when it is a background worker.
-    pub(crate) own: Option<Arc<BackgroundPort>>,
+    /// Its own port and life, when it is a background worker.
+    pub(crate) own: Option<(Arc<BackgroundPort>, Life)>,
     /// Its place at its own port, from the moment it is ready.
     pub(crate) place: Option<Place<Value>>,
-    /// Snapshots that PHP may be using in place; the last one of each name in a worker script.
-    pins: Vec<(String, Arc<Value>)>,
+    /// The snapshots that PHP has been given.
+    pins: Pins,
     /// Keeps the last answer's strings alive.
     message: String,
     cause: String,
@@ -40,14 +41,6 @@ impl Backstage {
     /// A new request begins in a worker script, or a run ends: what PHP was lent is no longer used.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
-    }
-
-    fn pin(&mut self, name: &str, value: Arc<Value>, replace: bool) {
-        match self.pins.iter_mut().find(|(pinned, _)| pinned == name) {
-            Some((_, pinned)) if Arc::ptr_eq(pinned, &value) => {}
-            Some((_, pinned)) if replace => *pinned = value,
-            _ => self.pins.push((name.to_owned(), value)),
-        }
     }
 
     fn answer(&mut self, result: Result<troupe_result, Failure>) -> troupe_answer {
@@ -134,25 +127,34 @@ unsafe fn end_of<'a, T>(task: *mut c_void) -> &'a mut T {
 
 pub(crate) extern "C" fn published(thread: *mut c_void) -> *const troupe_value {
     enter(thread, std::ptr::null(), |local| {
-        // The port keeps it alive: only this worker replaces it. A pool's sibling may, so it is pinned too.
-        let Some(own) = &local.backstage.own else {
-            return std::ptr::null();
-        };
-        let Some(current) = own.vars.current() else {
-            return std::ptr::null();
-        };
-        let pointer = current.as_ptr();
-        local.backstage.pin("", current, true);
+        // A sibling may replace it while PHP compares.
+        let own = local.backstage.own.as_ref();
+        let current = own.and_then(|(own, _)| own.vars.current());
+        let pointer = current
+            .as_ref()
+            .map_or(std::ptr::null(), |current| current.as_ptr());
+        local.backstage.pins.compared = current;
         pointer
     })
+}
+
+pub(crate) extern "C" fn confirm_vars(thread: *mut c_void) {
+    enter(thread, (), |local| {
+        if let (Some((own, life)), Some(compared)) =
+            (&local.backstage.own, local.backstage.pins.compared.take())
+        {
+            own.vars.adopt(*life, &compared);
+        }
+    });
 }
 
 pub(crate) extern "C" fn set_vars(thread: *mut c_void, value: *mut troupe_value) -> troupe_answer {
     // SAFETY: the shim gives the value away.
     let value = unsafe { Value::from_raw(value) };
     enter(thread, NO_ANSWER, |local| {
-        if let (Some(own), Some(value)) = (&local.backstage.own, value) {
-            own.vars.publish(value);
+        local.backstage.pins.compared = None;
+        if let (Some((own, life)), Some(value)) = (&local.backstage.own, value) {
+            own.vars.publish(*life, value);
         }
         local.backstage.answer(Ok(TROUPE_OK))
     })
@@ -174,9 +176,13 @@ pub(crate) extern "C" fn get_vars(
     names: *const troupe_bytes,
     count: usize,
     wait: i64,
-    values: *mut *const troupe_value,
+    nested: bool,
+    values: *mut troupe_snapshot,
 ) -> troupe_answer {
     enter(thread, NO_ANSWER, |local| {
+        if !nested {
+            local.backstage.pins.outdated.clear();
+        }
         // SAFETY: the shim passes `count` names and as many places for the answers.
         let (names, values) = unsafe {
             (
@@ -198,7 +204,7 @@ fn read_vars(
     local: &mut Local,
     names: &[String],
     deadline: Option<Instant>,
-    values: &mut [*const troupe_value],
+    values: &mut [troupe_snapshot],
 ) -> Result<troupe_result, Failure> {
     let Local {
         wait,
@@ -206,7 +212,7 @@ fn read_vars(
         script,
         ..
     } = local;
-    let in_worker = script.is_some();
+    let in_place = script.is_none();
     let ports: Vec<_> = names
         .iter()
         .map(|name| find(backstage.scope.as_ref(), name))
@@ -217,8 +223,7 @@ fn read_vars(
             Err(Interrupted::Deadline) => return Err(timed_out(name)),
             Err(_) => return Ok(TROUPE_ENDING),
         };
-        *place = snapshot.as_ptr();
-        backstage.pin(name, snapshot, in_worker);
+        *place = backstage.pins.pin(name, snapshot, in_place);
     }
     Ok(TROUPE_OK)
 }
@@ -262,7 +267,7 @@ fn send(
         .backstage
         .own
         .as_ref()
-        .is_some_and(|own| Arc::ptr_eq(own, &port))
+        .is_some_and(|(own, _)| Arc::ptr_eq(own, &port))
         && port.threads == 1
     {
         return Err(failure(format!(

@@ -7,6 +7,7 @@ mod bell;
 pub(crate) mod calls;
 pub(crate) mod leash;
 pub(crate) mod low_fd;
+mod pins;
 mod task;
 mod task_queue;
 mod value;
@@ -18,15 +19,15 @@ pub use task::{
     TaskClosed, TaskHold, TaskLook, TaskObserver, TaskOffer, TaskOutcome, TaskSender, TaskWorker,
     UPDATES, task,
 };
-pub use task_queue::{Line, Place, Signal, Stopper, TaskQueue};
+pub use task_queue::{Line, OnWait, Place, Signal, Stopper, TaskQueue};
 pub use value::Value;
-pub use vars::{Unavailable, Vars};
+pub use vars::{Life, Unavailable, Vars};
 
 /// One background worker, as the scripts of its site see it.
 pub struct BackgroundPort {
     /// Its name.
     pub name: String,
-    /// How many threads serve its tasks.
+    /// How many threads serve its tasks at most.
     pub threads: usize,
     /// What it publishes.
     pub vars: Vars<Value>,
@@ -35,7 +36,7 @@ pub struct BackgroundPort {
 }
 
 impl BackgroundPort {
-    /// A port for a worker of `threads` threads, in whose queue `capacity` tasks may wait.
+    /// A port for a worker of at most `threads` threads, in whose queue `capacity` tasks may wait.
     pub fn new(name: &str, threads: usize, capacity: usize) -> Self {
         Self {
             name: name.to_owned(),

@@ -306,6 +306,12 @@ impl<T> TaskOffer<T> {
         Some((payload, TaskWorker { port }))
     }
 
+    /// Ends the task for a worker that can't do so itself any more.
+    pub(crate) fn breaker(&self) -> Option<TaskBreaker<T>> {
+        let port = self.port.as_ref().map(Arc::downgrade)?;
+        Some(TaskBreaker { port })
+    }
+
     /// Refuses the task, saying why.
     pub fn refuse(mut self, why: &str) {
         if let Some(port) = self.port.take() {
@@ -334,6 +340,12 @@ impl<T> TaskBreaker<T> {
         self.port.strong_count() == 0
     }
 
+    /// True once the task has ended, however that was.
+    pub(crate) fn is_over(&self) -> bool {
+        let port = self.port.upgrade();
+        port.is_none_or(|port| port.lock().outcome.is_some())
+    }
+
     pub(crate) fn abort(&self) {
         if let Some(port) = self.port.upgrade() {
             port.end(TaskOutcome::Aborted);
@@ -347,12 +359,6 @@ pub struct TaskWorker<T> {
 }
 
 impl<T> TaskWorker<T> {
-    pub(crate) fn breaker(&self) -> TaskBreaker<T> {
-        TaskBreaker {
-            port: Arc::downgrade(&self.port),
-        }
-    }
-
     /// Ready when an update may be sent.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TaskClosed>> {
         let mut inner = self.port.lock();

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use super::bell::Bell;
 use super::task::{TaskBreaker, TaskOffer, TaskWorker};
@@ -39,6 +40,8 @@ struct Thread<T> {
     stop_bell: Bell,
     /// The tasks it has taken, for the case that it is lost with them.
     taken: Vec<TaskBreaker<T>>,
+    /// When it was last seen to hold a task, or came.
+    busy_at: Instant,
 }
 
 #[derive(Default, PartialEq, Eq, Clone, Copy)]
@@ -59,7 +62,28 @@ impl<T> Thread<T> {
             bell: Bell::default(),
             stop_bell: Bell::default(),
             taken: Vec::new(),
+            busy_at: Instant::now(),
         }
+    }
+
+    /// Since when it has held no task, as far as it was looked at.
+    fn idle_since(&mut self) -> Option<Instant> {
+        self.taken.retain(|task| !task.is_spent());
+        if self.taken.iter().any(|task| !task.is_over()) {
+            self.busy_at = Instant::now();
+            return None;
+        }
+        Some(self.busy_at)
+    }
+
+    /// What it says from now on. `None` when it had been asked before.
+    fn ask_to_stop(&mut self) -> Option<Waker> {
+        if self.stop != Stop::No {
+            return None;
+        }
+        self.stop = Stop::Asked;
+        self.task = false;
+        self.ring()
     }
 
     fn is_signalled(&self) -> bool {
@@ -93,7 +117,12 @@ struct Inner<T> {
     /// Senders that wait for room, the longest first.
     senders: VecDeque<(u64, Waker)>,
     next_id: u64,
+    /// Told when a task waits or its sender does.
+    on_wait: Option<OnWait>,
 }
+
+/// See [`TaskQueue::on_wait`].
+pub type OnWait = Arc<dyn Fn() + Send + Sync>;
 
 impl<T> Inner<T> {
     /// Signals as many threads as there are tasks.
@@ -173,6 +202,7 @@ impl<T> TaskQueue<T> {
             threads: Vec::new(),
             senders: VecDeque::new(),
             next_id: 0,
+            on_wait: None,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -250,6 +280,17 @@ impl<T> TaskQueue<T> {
         thread
     }
 
+    /// Has `told` called whenever a task has to wait for a thread: by the sender, on its thread, under no lock.
+    pub fn on_wait(&self, told: Option<OnWait>) {
+        let _replaced = std::mem::replace(&mut self.lock().on_wait, told);
+    }
+
+    /// Tasks that wait for a thread, those included whose senders wait for room in the queue.
+    pub fn demand(&self) -> usize {
+        let inner = self.lock();
+        inner.offers.len() + inner.senders.len()
+    }
+
     /// Tasks that wait.
     pub fn len(&self) -> usize {
         self.lock().offers.len()
@@ -310,19 +351,23 @@ impl<T> Line<T> {
             } else {
                 inner.next_sender()
             };
+            let told = inner.on_wait.clone();
             drop(inner);
             drop(gone);
             wake(next);
+            told.inspect(|told| told());
             return Poll::Pending;
         }
         inner.senders.retain(|(id, _)| *id != self.id);
         inner.offers.extend(offer.take());
         let wakers = inner.signal();
         let next = inner.next_sender();
+        let told = inner.on_wait.clone();
         drop(inner);
         drop(gone);
         wake(wakers);
         wake(next);
+        told.inspect(|told| told());
         Poll::Ready(Ok(()))
     }
 }
@@ -419,14 +464,24 @@ impl<T> Place<T> {
             .unwrap_or_else(|| Err(io::Error::other("the worker has left its pool")))
     }
 
-    /// Takes a task, if one waits.
+    /// Takes a task, if one waits. A thread that was told to stop gets none: they are its siblings' or its next
+    /// life's.
     pub fn receive(&mut self) -> Option<(T, TaskWorker<T>)> {
         let mut gone = Vec::new();
         let taken = loop {
             let mut inner = self.queue.lock();
+            let index = inner
+                .threads
+                .iter()
+                .position(|thread| thread.id == self.id && thread.stop == Stop::No);
+            let Some(index) = index else { break None };
             let offer = inner.offers.pop_front();
             inner.unsignal(self.id);
             let Some(offer) = offer else { break None };
+            let thread = &mut inner.threads[index];
+            thread.taken.retain(|earlier| !earlier.is_spent());
+            thread.taken.extend(offer.breaker());
+            thread.busy_at = Instant::now();
             let wakers = inner.signal();
             let next = inner.next_sender();
             drop(inner);
@@ -439,13 +494,6 @@ impl<T> Place<T> {
             }
         };
         drop(gone);
-        if let Some((_, worker)) = &taken {
-            let breaker = worker.breaker();
-            self.with(|thread| {
-                thread.taken.retain(|earlier| !earlier.is_spent());
-                thread.taken.push(breaker);
-            });
-        }
         taken
     }
 
@@ -478,24 +526,38 @@ pub struct Stopper<T> {
 impl<T> Stopper<T> {
     /// The thread's stream says `"stop\n"`, then ends; tasks go to its siblings.
     pub fn stop(&self) {
+        self.ask(|_| true);
+    }
+
+    /// Asks if the thread is as `fit` wants it.
+    fn ask(&self, fit: impl FnOnce(&mut Thread<T>) -> bool) -> bool {
         let mut inner = self.queue.lock();
-        let mut wakers = Vec::new();
-        if let Some(thread) = inner.threads.iter_mut().find(|thread| thread.id == self.id)
-            && thread.stop == Stop::No
-        {
-            thread.stop = Stop::Asked;
-            thread.task = false;
-            wakers.extend(thread.ring());
+        let thread = inner.threads.iter_mut().find(|thread| thread.id == self.id);
+        let Some(thread) = thread else { return false };
+        if !fit(thread) {
+            return false;
         }
+        let mut wakers: Vec<_> = thread.ask_to_stop().into_iter().collect();
         wakers.extend(inner.signal());
         drop(inner);
         wake(wakers);
+        true
     }
 }
 
 impl<T: Send> Hold for Stopper<T> {
     fn drain(&self) {
         self.stop();
+    }
+
+    fn drain_if_idle(&self) -> bool {
+        self.ask(|thread| thread.idle_since().is_some())
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let mut inner = self.queue.lock();
+        let thread = inner.threads.iter_mut().find(|thread| thread.id == self.id);
+        thread.and_then(Thread::idle_since)
     }
 
     fn lose(&self) {
@@ -606,6 +668,53 @@ mod tests {
         assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::Stop));
         assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::End));
         assert!(place.is_signalled());
+    }
+
+    #[test]
+    fn a_thread_that_shall_stop_takes_no_more_tasks() {
+        let queue = TaskQueue::new(2);
+        let (mut leaving, mut staying) = (queue.place(), queue.place());
+        let _sender = send(&queue, 1);
+        leaving.stopper().stop();
+        assert!(leaving.receive().is_none());
+        assert_eq!(staying.receive().map(|(payload, _)| payload), Some(1));
+    }
+
+    #[test]
+    fn a_thread_with_a_task_in_hand_is_not_idle_and_is_not_asked_to_leave() {
+        let queue = TaskQueue::new(2);
+        let mut place = queue.place();
+        let stopper = place.stopper();
+        let came = stopper.idle_since().unwrap();
+        let (sender, _) = send(&queue, 1);
+        let (_, task) = place.receive().unwrap();
+        assert_eq!(stopper.idle_since(), None);
+        assert!(!stopper.drain_if_idle());
+        assert!(!place.is_signalled());
+        task.complete();
+        assert!(
+            stopper.idle_since().unwrap() > came,
+            "though nobody has read its end"
+        );
+        assert!(stopper.drain_if_idle());
+        assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::Stop));
+        drop(sender);
+    }
+
+    #[test]
+    fn whoever_adds_threads_is_told_of_tasks_and_senders_that_wait() {
+        let queue = TaskQueue::new(1);
+        let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = told.clone();
+        queue.on_wait(Some(Arc::new(move || {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        })));
+        let _queued = send(&queue, 1);
+        let (_second, offer) = task(2, Arc::new(Quiet));
+        let (mut line, mut offer) = (queue.line(), Some(offer));
+        assert!(line.poll_send(&mut offer, &mut cx()).is_pending());
+        assert_eq!(queue.demand(), 2);
+        assert_eq!(told.load(std::sync::atomic::Ordering::SeqCst), 2);
     }
 
     #[test]

@@ -388,6 +388,17 @@ impl Control for StageControl {
         self.changed.notify_all();
     }
 
+    /// No tasks are given on this stage.
+    fn drain_if_idle(&self) -> bool {
+        self.drain();
+        true
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        (state.activity == Activity::Script).then_some(state.since)
+    }
+
     fn resume(&self) {
         self.lock().draining = false;
     }

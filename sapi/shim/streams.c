@@ -118,7 +118,7 @@ static int flush_stream(php_stream *stream)
     return 0;
 }
 
-static int descriptor(const troupe_stream *self)
+static int descriptor(const troupe_stream *self, int as)
 {
     switch (self->kind) {
     case TROUPE_SENT_TASK:
@@ -126,7 +126,7 @@ static int descriptor(const troupe_stream *self)
     case TROUPE_RECEIVED_TASK:
         return troupe_rust->received_task_descriptor(self->task);
     case TROUPE_SIGNALS:
-        return troupe_rust->signal_descriptor(troupe_self->rust);
+        return troupe_rust->signal_descriptor(troupe_self->rust, as != PHP_STREAM_AS_FD_FOR_SELECT);
     case TROUPE_STOP:
         return troupe_rust->stop_descriptor(troupe_self->rust);
     }
@@ -143,7 +143,7 @@ static int cast_stream(php_stream *stream, int as, void **to)
     if (!to) {
         return SUCCESS;
     }
-    number = descriptor(stream->abstract);
+    number = descriptor(stream->abstract, as);
     if (number < 0) {
         return FAILURE;
     }

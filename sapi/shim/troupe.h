@@ -209,7 +209,7 @@ typedef struct troupe_callbacks {
     int (*received_task_descriptor)(void *task);
     void (*end_received_task)(void *task, bool complete);
     troupe_signal (*signal)(void *thread, int64_t wait);
-    int (*signal_descriptor)(void *thread);
+    int (*signal_descriptor)(void *thread, bool keeps); /* for one look, or for whoever keeps it */
     troupe_result (*await_stop)(void *thread, int64_t wait); /* OK, NOTHING: not yet */
     int (*stop_descriptor)(void *thread);
 

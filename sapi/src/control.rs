@@ -102,8 +102,8 @@ struct State {
 pub(crate) trait Hold: Send + Sync {
     /// The script shall leave.
     fn drain(&self);
-    /// The script shall leave unless it has work in hand; false when it has.
-    fn drain_if_idle(&self) -> bool;
+    /// It is given no more work from now on, unless it has some in hand; false when it has.
+    fn retire(&self) -> bool;
     /// Since when it has had no work in hand.
     fn idle_since(&self) -> Option<Instant>;
     /// Its thread was given up.
@@ -419,10 +419,11 @@ impl ThreadControl {
         hold.inspect(|hold| hold.drain());
     }
 
-    /// Asks a background worker's script to leave, unless it has a task in hand or is not ready.
-    pub fn drain_if_idle(&self) -> bool {
+    /// Gives a background worker's script no more tasks, unless it has one in hand or is not ready: a `drain`
+    /// follows.
+    pub fn retire(&self) -> bool {
         let hold = lock(&self.shared.state).hold.clone();
-        hold.is_some_and(|hold| hold.drain_if_idle())
+        hold.is_some_and(|hold| hold.retire())
     }
 
     /// Since when a background worker's script has been ready without a task in hand, as far as it was looked at.

@@ -30,7 +30,10 @@ impl Server {
     #[track_caller]
     pub(crate) fn start(setup: Setup) -> Self {
         let config = setup.write_config();
-        let mut command = troupe();
+        let mut command = match setup.soft_limit {
+            None => troupe(),
+            Some(limit) => limited(limit),
+        };
         command.arg("run").arg("--config").arg(config);
         command.envs(setup.environment.clone());
         Self::spawn(command, setup.folder)
@@ -160,6 +163,14 @@ impl Drop for Server {
             self.end();
         }
     }
+}
+
+/// The server's command by way of a shell that limits open files.
+fn limited(limit: u32) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -Sn {limit} && exec \"$0\" \"$@\"");
+    command.arg("-c").arg(script).arg(troupe().get_program());
+    command
 }
 
 /// `["http://127.0.0.1:43210", "unix:/path"]`, as the log has it.

@@ -20,6 +20,7 @@ pub struct Setup {
     env: String,
     tables: String,
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) soft_limit: Option<u32>,
 }
 
 impl Setup {
@@ -53,6 +54,7 @@ impl Setup {
             env: String::new(),
             tables: String::new(),
             environment: Vec::new(),
+            soft_limit: None,
         }
     }
 
@@ -129,6 +131,12 @@ impl Setup {
     /// A variable of the server's own environment.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the server with this soft limit of open files.
+    pub fn soft_limit(mut self, limit: u32) -> Self {
+        self.soft_limit = Some(limit);
         self
     }
 

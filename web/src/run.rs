@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use troupe_actors::Handle;
 use troupe_actors::tree::NodeId;
@@ -49,6 +50,7 @@ pub enum StartError {
 pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     let started = Instant::now();
     let logs = Logs::start(&config.server).map_err(StartError::Log)?;
+    raise_descriptor_limit();
     let listeners = config
         .server
         .listen
@@ -148,6 +150,21 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// Allows this process as many descriptors as the system lets it have: each connection takes one, and what a
+/// login shell is given, often 1,024, is meant for programs that do not serve.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(?limit, "cannot raise the limit of open files: {error}");
+    }
 }
 
 fn remove_sockets(config: &Config) {

@@ -216,6 +216,18 @@ impl Handler<Summon> for Branch {
             Some(child) if self.brood.phase(child) == Phase::Down => {
                 self.brood.restart_child(child);
             }
+            Some(child) if summon.rests => {
+                // Nobody waits for the answer.
+                let (reply, _) = oneshot::channel();
+                self.brood.steer(
+                    child,
+                    Steer {
+                        target: id,
+                        action: Action::Restart,
+                        reply,
+                    },
+                );
+            }
             Some(_) => {}
             None => {
                 let number = self.brood.next_number();

@@ -409,6 +409,10 @@ impl Brood {
         self.supervisor.phase(child).unwrap_or(Phase::Down)
     }
 
+    pub fn is_running(&self) -> bool {
+        self.supervisor.is_running()
+    }
+
     pub fn rests(&self, child: ChildId) -> bool {
         self.supervisor.rests(child)
     }

@@ -8,6 +8,7 @@ use troupe_sapi::{BackgroundPort, Scope, Unavailable};
 use super::port::{Outage, PoolPort};
 use super::spec::PoolSpec;
 use super::stats::TaskStats;
+use crate::supervision::Detail;
 
 /// Where a pool's work comes in. It outlives the pool's actor.
 #[derive(Clone)]
@@ -71,12 +72,20 @@ impl Door {
         }
     }
 
+    /// Its threads have ended and are not started again by themselves. Only background workers end like that:
+    /// who needs one again summons it.
+    pub fn rest(&self, why: &Detail) {
+        if let Self::Tasks { port, .. } = self {
+            port.set_unavailable(&Unavailable::Ended(why.to_string()));
+        }
+    }
+
     /// The pool ends for good.
     pub fn close(&self, outage: Outage) {
         match self {
             Self::Requests { port, .. } => port.shut(outage),
             Self::Tasks { port, .. } => {
-                port.set_unavailable(&Unavailable::Stopping);
+                port.set_unavailable(&Unavailable::Stopped);
                 port.vars.clear();
             }
         }

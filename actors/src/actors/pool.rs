@@ -343,8 +343,8 @@ impl Pool {
         }
     }
 
-    /// Whether the worker may go. A background worker's script is asked at the same moment, so that no task comes
-    /// in between.
+    /// Whether the worker may go. A background worker's script takes no more tasks from this moment on, so that
+    /// none comes before it is told.
     fn lets_go(&self, child: ChildId) -> bool {
         let Work::Background(_) = self.post.spec.work else {
             return true;
@@ -353,7 +353,7 @@ impl Pool {
             .brood
             .id_of(child)
             .and_then(|id| self.house.boards.get(id));
-        control.is_some_and(|control| control.drain_if_idle())
+        control.is_some_and(|control| control.retire())
     }
 
     fn remove_worker(&mut self, child: ChildId) {
@@ -395,6 +395,12 @@ impl Handler<Word> for Pool {
     type Result = ();
 
     fn handle(&mut self, word: Word, ctx: &mut Context<Self>) {
+        let child = word.child;
+        let asked = matches!(self.brood.phase(child), Phase::Stopping { .. });
+        let ended = match &word.said {
+            Said::Exited { exit, .. } if !asked => Some(exit.detail.clone()),
+            _ => None,
+        };
         match self.brood.hear(word) {
             Heard::Ready(child) => {
                 if !self.ready {
@@ -413,6 +419,12 @@ impl Handler<Word> for Pool {
             }
             Heard::Outdated => self.words.say(Said::Outdated),
             Heard::Other => {}
+        }
+        if let Some(detail) = ended
+            && self.brood.is_running()
+            && self.workers.iter().all(|child| self.brood.rests(*child))
+        {
+            self.post.door.rest(&detail);
         }
         self.settle(ctx);
     }

@@ -19,6 +19,8 @@ use super::tasks::Desk;
 pub struct Summon {
     /// Its name.
     pub name: String,
+    /// Its pool runs; its threads came to their end and rest.
+    pub rests: bool,
 }
 
 pub struct SiteScope {
@@ -107,9 +109,12 @@ impl Scope for SiteScope {
         if state.stopping {
             return Err(ScopeError::Stopping);
         }
+        let mut rests = false;
         let (port, summoned) = match state.ports.get(name) {
             Some(port) => {
-                let failed = matches!(port.tasks.unavailable(), Some(Unavailable::CannotBoot(_)));
+                let down = port.tasks.unavailable();
+                rests = matches!(down, Some(Unavailable::Ended(_)));
+                let failed = rests || matches!(down, Some(Unavailable::CannotBoot(_)));
                 if failed {
                     // This call makes a new attempt, and waits for it.
                     port.set_available();
@@ -142,6 +147,7 @@ impl Scope for SiteScope {
         if let (true, Some(site)) = (summoned, &state.site) {
             site.do_send(Summon {
                 name: name.to_owned(),
+                rests,
             });
         }
         Ok(port)

@@ -29,8 +29,8 @@ pub trait Control: Send + Sync {
     fn kill_run(&self, reason: KillReason, run: u64) -> bool;
     /// Asks the script to leave where it says by itself that it can: a background worker's stream.
     fn drain(&self);
-    /// A background worker's script: asks it to leave unless it has a task in hand; false when it has.
-    fn drain_if_idle(&self) -> bool;
+    /// A background worker's script: gives it no more tasks unless it has one in hand; false when it has.
+    fn retire(&self) -> bool;
     /// A background worker's script: since when it has had no task in hand.
     fn idle_since(&self) -> Option<Instant>;
     /// Takes a `drain` back, before the next run.
@@ -70,8 +70,8 @@ impl Control for ThreadControl {
         self.drain();
     }
 
-    fn drain_if_idle(&self) -> bool {
-        self.drain_if_idle()
+    fn retire(&self) -> bool {
+        self.retire()
     }
 
     fn idle_since(&self) -> Option<Instant> {

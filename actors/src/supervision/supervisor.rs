@@ -568,6 +568,11 @@ impl Supervisor {
             .not_before
     }
 
+    /// True from its start until it stops or gives up.
+    pub fn is_running(&self) -> bool {
+        self.course == Course::Running
+    }
+
     /// True when the child is down, or on its way there, and not to come back.
     pub fn rests(&self, id: ChildId) -> bool {
         self.get(id).is_none_or(|child| child.want != Want::Run)

@@ -74,3 +74,15 @@ fn sound(descriptor: &OwnedFd, ringing: bool) {
         }
     }
 }
+
+/// True when whoever watches the descriptor would wake.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn readable(descriptor: RawFd) -> bool {
+    let mut poll = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one valid pollfd.
+    unsafe { libc::poll(&mut poll, 1, 0) == 1 }
+}

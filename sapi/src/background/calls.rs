@@ -81,6 +81,11 @@ fn unavailable(name: &str, why: Unavailable) -> Failure {
             message: format!("background worker failed to boot: {name}: {cause}"),
             cause,
         },
+        Unavailable::Ended(cause) => Failure {
+            message: format!("background worker has ended: {name}: {cause}"),
+            cause,
+        },
+        Unavailable::Stopped => failure(format!("background worker is stopped: {name}")),
         Unavailable::Stopping => failure("the server is shutting down"),
     }
 }
@@ -541,13 +546,13 @@ pub(crate) extern "C" fn stop_descriptor(thread: *mut c_void) -> c_int {
     })
 }
 
-pub(crate) extern "C" fn signal_descriptor(thread: *mut c_void) -> c_int {
+pub(crate) extern "C" fn signal_descriptor(thread: *mut c_void, keeps: bool) -> c_int {
     enter(thread, -1, |local| {
         local
             .backstage
             .place
             .as_mut()
-            .and_then(|place| place.descriptor().ok())
+            .and_then(|place| place.descriptor(keeps).ok())
             .unwrap_or(-1)
     })
 }

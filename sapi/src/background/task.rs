@@ -427,6 +427,7 @@ impl<T> Drop for TaskWorker<T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::background::bell::readable;
 
     #[derive(Default)]
     struct Heard(Mutex<Vec<String>>);
@@ -537,16 +538,6 @@ mod tests {
         assert!(!ended.look().is_held);
         drop((ended, sender));
         assert!(hold.upgrade().is_none());
-    }
-
-    fn readable(descriptor: RawFd) -> bool {
-        let mut poll = libc::pollfd {
-            fd: descriptor,
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one valid pollfd.
-        unsafe { libc::poll(&mut poll, 1, 0) == 1 }
     }
 
     #[test]

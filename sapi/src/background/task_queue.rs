@@ -3,7 +3,9 @@
 //! A queued task signals one thread: its stream becomes readable, it reads `"task\n"` and takes tasks until
 //! there are none. Invariant: while tasks wait and threads are ready, at least `min(tasks, threads)` threads are
 //! signalled or have just been; a thread that leaves passes its signal on. A thread that waits is preferred to
-//! one that is busy, the one that began to wait last first.
+//! one that is busy, the one that began to wait last first; and one that begins to wait takes over the signal of
+//! one that is busy, so that no task waits beside an idle thread. A signal is never taken back from a thread that
+//! may have seen it.
 //!
 //! Senders wait for room in the order they came; room wakes one of them, and one that leaves passes it on.
 
@@ -36,6 +38,7 @@ struct Thread<T> {
     task: bool,
     stop: Stop,
     waiting: Option<Waker>,
+    watch: Watch,
     bell: Bell,
     stop_bell: Bell,
     /// The tasks it has taken, for the case that it is lost with them.
@@ -44,12 +47,32 @@ struct Thread<T> {
     busy_at: Instant,
 }
 
+/// Whether a thread's script may have seen its descriptor ring.
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+enum Watch {
+    /// It has not looked since its last signal: it is busy.
+    #[default]
+    No,
+    /// It has given the descriptor to `stream_select` since.
+    Select,
+    /// Something of its own watches the descriptor, all the time.
+    Always,
+}
+
 #[derive(Default, PartialEq, Eq, Clone, Copy)]
 enum Stop {
     #[default]
     No,
+    /// It is given no more tasks, and will be asked.
+    Retired,
     Asked,
     Told,
+}
+
+impl Stop {
+    fn is_asked(self) -> bool {
+        matches!(self, Self::Asked | Self::Told)
+    }
 }
 
 impl<T> Thread<T> {
@@ -59,6 +82,7 @@ impl<T> Thread<T> {
             task: false,
             stop: Stop::No,
             waiting: None,
+            watch: Watch::No,
             bell: Bell::default(),
             stop_bell: Bell::default(),
             taken: Vec::new(),
@@ -78,7 +102,7 @@ impl<T> Thread<T> {
 
     /// What it says from now on. `None` when it had been asked before.
     fn ask_to_stop(&mut self) -> Option<Waker> {
-        if self.stop != Stop::No {
+        if self.stop.is_asked() {
             return None;
         }
         self.stop = Stop::Asked;
@@ -87,14 +111,23 @@ impl<T> Thread<T> {
     }
 
     fn is_signalled(&self) -> bool {
-        self.task || self.stop != Stop::No
+        self.task || self.stop.is_asked()
+    }
+
+    /// How sure it is that the thread would act on a signal at once.
+    fn idleness(&self) -> u8 {
+        match (&self.waiting, self.watch) {
+            (Some(_), _) => 2,
+            (None, Watch::Select | Watch::Always) => 1,
+            (None, Watch::No) => 0,
+        }
     }
 
     /// Makes the descriptors say what is true.
     fn sound(&mut self) {
         let signalled = self.is_signalled();
         self.bell.set(signalled);
-        self.stop_bell.set(self.stop != Stop::No);
+        self.stop_bell.set(self.stop.is_asked());
     }
 
     /// After a change: the waker to wake, if there is something to say.
@@ -130,11 +163,9 @@ impl<T> Inner<T> {
         let signalled = self.threads.iter().filter(|thread| thread.task).count();
         let mut missing = self.offers.len().saturating_sub(signalled);
         let mut wakers = Vec::new();
-        for only_waiting in [true, false] {
+        for idleness in [2, 1, 0] {
             for thread in self.threads.iter_mut().rev() {
-                let fit = !thread.task
-                    && thread.stop == Stop::No
-                    && (thread.waiting.is_some() || !only_waiting);
+                let fit = !thread.task && thread.stop == Stop::No && thread.idleness() == idleness;
                 if missing > 0 && fit {
                     thread.task = true;
                     missing -= 1;
@@ -143,6 +174,25 @@ impl<T> Inner<T> {
             }
         }
         wakers
+    }
+
+    /// A thread that begins to wait takes over the signal of one that is busy.
+    fn take_over(&mut self, id: u64) {
+        let is_free =
+            |thread: &Thread<T>| thread.id == id && !thread.task && thread.stop == Stop::No;
+        if !self.threads.iter().any(is_free) {
+            return;
+        }
+        let mut threads = self.threads.iter_mut();
+        let Some(busy) = threads.find(|thread| thread.task && thread.idleness() == 0) else {
+            return;
+        };
+        busy.task = false;
+        busy.sound();
+        if let Some(thread) = self.threads.iter_mut().find(|thread| thread.id == id) {
+            thread.task = true;
+            thread.sound();
+        }
     }
 
     /// Takes back the signal of a thread that took a task unasked, when more threads are signalled than tasks
@@ -247,7 +297,8 @@ impl<T> TaskQueue<T> {
         let senders = std::mem::take(&mut inner.senders);
         drop(inner);
         let text = match why {
-            Unavailable::CannotBoot(error) => error,
+            Unavailable::CannotBoot(why) | Unavailable::Ended(why) => why,
+            Unavailable::Stopped => "the background worker is stopped",
             Unavailable::Stopping => "the server is shutting down",
         };
         offers.into_iter().for_each(|offer| offer.refuse(text));
@@ -410,6 +461,7 @@ impl<T> Place<T> {
     /// The next signal.
     pub fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Signal> {
         let mut inner = self.queue.lock();
+        inner.take_over(self.id);
         let Some(index) = inner.threads.iter().position(|thread| thread.id == self.id) else {
             return Poll::Ready(Signal::End);
         };
@@ -424,7 +476,7 @@ impl<T> Place<T> {
                 thread.task = false;
                 Signal::Task
             }
-            Stop::No => {
+            Stop::No | Stop::Retired => {
                 thread.waiting = Some(cx.waker().clone());
                 // Last in the list is first to be signalled.
                 let thread = inner.threads.remove(index);
@@ -433,6 +485,9 @@ impl<T> Place<T> {
             }
         };
         thread.waiting = None;
+        if thread.watch == Watch::Select {
+            thread.watch = Watch::No;
+        }
         thread.sound();
         Poll::Ready(signal)
     }
@@ -445,7 +500,7 @@ impl<T> Place<T> {
     /// Ready once the thread was told to stop; takes nothing.
     pub fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let stopping = self.with(|thread| {
-            let stopping = thread.stop != Stop::No;
+            let stopping = thread.stop.is_asked();
             if !stopping {
                 thread.waiting = Some(cx.waker().clone());
             }
@@ -497,10 +552,21 @@ impl<T> Place<T> {
         taken
     }
 
-    /// A descriptor that is readable while a signal waits.
-    pub fn descriptor(&mut self) -> io::Result<RawFd> {
-        self.with(|thread| thread.bell.descriptor())
-            .unwrap_or_else(|| Err(io::Error::other("the worker has left its pool")))
+    /// A descriptor that is readable while a signal waits: for one look at it that is about to begin, or for
+    /// whoever keeps it.
+    pub fn descriptor(&mut self, keeps: bool) -> io::Result<RawFd> {
+        let mut inner = self.queue.lock();
+        inner.take_over(self.id);
+        let mut threads = inner.threads.iter_mut();
+        let Some(thread) = threads.find(|thread| thread.id == self.id) else {
+            return Err(io::Error::other("the worker has left its pool"));
+        };
+        if keeps {
+            thread.watch = Watch::Always;
+        } else if thread.watch == Watch::No {
+            thread.watch = Watch::Select;
+        }
+        thread.bell.descriptor()
     }
 }
 
@@ -526,22 +592,22 @@ pub struct Stopper<T> {
 impl<T> Stopper<T> {
     /// The thread's stream says `"stop\n"`, then ends; tasks go to its siblings.
     pub fn stop(&self) {
-        self.ask(|_| true);
+        self.change(|thread| (thread.ask_to_stop(), true));
     }
 
-    /// Asks if the thread is as `fit` wants it.
-    fn ask(&self, fit: impl FnOnce(&mut Thread<T>) -> bool) -> bool {
+    /// Changes the thread, if it is still there; its task signal, if that is taken from it, goes to another.
+    fn change(&self, change: impl FnOnce(&mut Thread<T>) -> (Option<Waker>, bool)) -> bool {
         let mut inner = self.queue.lock();
-        let thread = inner.threads.iter_mut().find(|thread| thread.id == self.id);
-        let Some(thread) = thread else { return false };
-        if !fit(thread) {
+        let mut threads = inner.threads.iter_mut();
+        let Some(thread) = threads.find(|thread| thread.id == self.id) else {
             return false;
-        }
-        let mut wakers: Vec<_> = thread.ask_to_stop().into_iter().collect();
-        wakers.extend(inner.signal());
+        };
+        let (waker, changed) = change(thread);
+        let wakers = inner.signal();
         drop(inner);
+        wake(waker);
         wake(wakers);
-        true
+        changed
     }
 }
 
@@ -550,8 +616,16 @@ impl<T: Send> Hold for Stopper<T> {
         self.stop();
     }
 
-    fn drain_if_idle(&self) -> bool {
-        self.ask(|thread| thread.idle_since().is_some())
+    fn retire(&self) -> bool {
+        self.change(|thread| {
+            let idle = thread.stop == Stop::No && thread.idle_since().is_some();
+            if idle {
+                thread.stop = Stop::Retired;
+                thread.task = false;
+                thread.sound();
+            }
+            (None, idle)
+        })
     }
 
     fn idle_since(&self) -> Option<Instant> {
@@ -570,6 +644,7 @@ impl<T: Send> Hold for Stopper<T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::background::bell::readable;
     use crate::background::task::{TaskObserver, TaskOutcome, TaskSender, task};
 
     struct Quiet;
@@ -670,6 +745,60 @@ mod tests {
         assert!(place.is_signalled());
     }
 
+    /// A thread with a task in hand, and another task that it was signalled for.
+    fn busy(queue: &TaskQueue<u32>) -> (Place<u32>, impl Sized) {
+        let mut busy = queue.place();
+        let first = send(queue, 1);
+        assert_eq!(busy.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
+        let task = busy.receive();
+        let second = send(queue, 2);
+        assert!(busy.is_signalled());
+        (busy, (first, task, second))
+    }
+
+    #[test]
+    fn a_thread_that_begins_to_wait_takes_over_the_signal_of_a_busy_one() {
+        let queue = TaskQueue::new(8);
+        let (busy, _held) = busy(&queue);
+        let mut idle = queue.place();
+        assert_eq!(idle.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
+        assert!(!busy.is_signalled());
+        assert_eq!(idle.receive().map(|(payload, _)| payload), Some(2));
+        assert!(idle.poll_signal(&mut cx()).is_pending());
+    }
+
+    #[test]
+    fn one_that_begins_to_select_does_too() {
+        let queue = TaskQueue::new(8);
+        let (busy, _held) = busy(&queue);
+        let mut idle = queue.place();
+        let descriptor = idle.descriptor(false).unwrap();
+        assert!(idle.is_signalled() && !busy.is_signalled());
+        assert!(readable(descriptor));
+    }
+
+    #[test]
+    fn a_signal_that_may_have_been_seen_is_not_taken_back() {
+        for keeps in [false, true] {
+            let queue = TaskQueue::new(8);
+            let (mut watching, _held) = busy(&queue);
+            watching.descriptor(keeps).unwrap();
+            let mut idle = queue.place();
+            assert!(idle.poll_signal(&mut cx()).is_pending());
+            assert_eq!(watching.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
+        }
+    }
+
+    #[test]
+    fn a_thread_that_selects_is_signalled_before_a_busy_one() {
+        let queue = TaskQueue::new(8);
+        let mut selecting = queue.place();
+        selecting.descriptor(false).unwrap();
+        let busy = queue.place();
+        let _sender = send(&queue, 1);
+        assert!(selecting.is_signalled() && !busy.is_signalled());
+    }
+
     #[test]
     fn a_thread_that_shall_stop_takes_no_more_tasks() {
         let queue = TaskQueue::new(2);
@@ -681,7 +810,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_with_a_task_in_hand_is_not_idle_and_is_not_asked_to_leave() {
+    fn a_thread_with_a_task_in_hand_is_not_idle_and_does_not_retire() {
         let queue = TaskQueue::new(2);
         let mut place = queue.place();
         let stopper = place.stopper();
@@ -689,14 +818,17 @@ mod tests {
         let (sender, _) = send(&queue, 1);
         let (_, task) = place.receive().unwrap();
         assert_eq!(stopper.idle_since(), None);
-        assert!(!stopper.drain_if_idle());
+        assert!(!stopper.retire());
         assert!(!place.is_signalled());
         task.complete();
         assert!(
             stopper.idle_since().unwrap() > came,
             "though nobody has read its end"
         );
-        assert!(stopper.drain_if_idle());
+        assert!(stopper.retire());
+        let _waiting = send(&queue, 2);
+        assert!(place.receive().is_none() && place.poll_signal(&mut cx()).is_pending());
+        stopper.stop();
         assert_eq!(place.poll_signal(&mut cx()), Poll::Ready(Signal::Stop));
         drop(sender);
     }

@@ -16,6 +16,10 @@ use crate::sync::{Mutex, lock};
 pub enum Unavailable {
     /// The worker cannot boot; its last error.
     CannotBoot(String),
+    /// Its restart policy lets it rest; how it ended.
+    Ended(String),
+    /// An operator keeps it down.
+    Stopped,
     /// The server or the site stops.
     Stopping,
 }

@@ -389,8 +389,7 @@ impl Control for StageControl {
     }
 
     /// No tasks are given on this stage.
-    fn drain_if_idle(&self) -> bool {
-        self.drain();
+    fn retire(&self) -> bool {
         true
     }
 

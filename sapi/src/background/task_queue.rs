@@ -747,7 +747,7 @@ mod tests {
 
     /// A thread with a task in hand, and another task that it was signalled for.
     fn busy(queue: &TaskQueue<u32>) -> (Place<u32>, impl Sized) {
-        let mut busy = queue.place();
+        let mut busy = queue.place("a:1");
         let first = send(queue, 1);
         assert_eq!(busy.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
         let task = busy.receive();
@@ -760,7 +760,7 @@ mod tests {
     fn a_thread_that_begins_to_wait_takes_over_the_signal_of_a_busy_one() {
         let queue = TaskQueue::new(8);
         let (busy, _held) = busy(&queue);
-        let mut idle = queue.place();
+        let mut idle = queue.place("a:1");
         assert_eq!(idle.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
         assert!(!busy.is_signalled());
         assert_eq!(idle.receive().map(|(payload, _)| payload), Some(2));
@@ -771,7 +771,7 @@ mod tests {
     fn one_that_begins_to_select_does_too() {
         let queue = TaskQueue::new(8);
         let (busy, _held) = busy(&queue);
-        let mut idle = queue.place();
+        let mut idle = queue.place("a:1");
         let descriptor = idle.descriptor(false).unwrap();
         assert!(idle.is_signalled() && !busy.is_signalled());
         assert!(readable(descriptor));
@@ -783,7 +783,7 @@ mod tests {
             let queue = TaskQueue::new(8);
             let (mut watching, _held) = busy(&queue);
             watching.descriptor(keeps).unwrap();
-            let mut idle = queue.place();
+            let mut idle = queue.place("a:1");
             assert!(idle.poll_signal(&mut cx()).is_pending());
             assert_eq!(watching.poll_signal(&mut cx()), Poll::Ready(Signal::Task));
         }
@@ -792,9 +792,9 @@ mod tests {
     #[test]
     fn a_thread_that_selects_is_signalled_before_a_busy_one() {
         let queue = TaskQueue::new(8);
-        let mut selecting = queue.place();
+        let mut selecting = queue.place("a:1");
         selecting.descriptor(false).unwrap();
-        let busy = queue.place();
+        let busy = queue.place("a:1");
         let _sender = send(&queue, 1);
         assert!(selecting.is_signalled() && !busy.is_signalled());
     }
@@ -802,7 +802,7 @@ mod tests {
     #[test]
     fn a_thread_that_shall_stop_takes_no_more_tasks() {
         let queue = TaskQueue::new(2);
-        let (mut leaving, mut staying) = (queue.place(), queue.place());
+        let (mut leaving, mut staying) = (queue.place("a:1"), queue.place("a:1"));
         let _sender = send(&queue, 1);
         leaving.stopper().stop();
         assert!(leaving.receive().is_none());
@@ -812,7 +812,7 @@ mod tests {
     #[test]
     fn a_thread_with_a_task_in_hand_is_not_idle_and_does_not_retire() {
         let queue = TaskQueue::new(2);
-        let mut place = queue.place();
+        let mut place = queue.place("a:1");
         let stopper = place.stopper();
         let came = stopper.idle_since().unwrap();
         let (sender, _) = send(&queue, 1);
@@ -842,7 +842,7 @@ mod tests {
             count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         })));
         let _queued = send(&queue, 1);
-        let (_second, offer) = task(2, Arc::new(Quiet));
+        let (_second, offer) = task(2, |_| Arc::new(Quiet));
         let (mut line, mut offer) = (queue.line(), Some(offer));
         assert!(line.poll_send(&mut offer, &mut cx()).is_pending());
         assert_eq!(queue.demand(), 2);

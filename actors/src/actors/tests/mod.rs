@@ -1,6 +1,7 @@
 //! The actors on a stage without PHP. Nothing is timed against the wall: tests wait for what must come, and
 //! what must not come is asserted after something that would have come later.
 
+mod background;
 mod faults;
 mod panics;
 mod restarts;

@@ -4,7 +4,7 @@ use troupe_sapi::{TaskOffer, TaskOutcome, TaskSender, task};
 
 use super::stage::Stage;
 use super::*;
-use crate::supervision::Policy;
+use crate::supervision::{Policy, ScalingPolicy};
 use crate::tree::{Kind, picture};
 
 /// A site whose background worker is never started: its tasks are the test's own.
@@ -13,7 +13,7 @@ fn show(task_deadline: Option<Duration>) -> Show {
         name: Some("mailer".into()),
         path: std::ffi::CString::default(),
         env: Vec::new(),
-        threads: 1,
+        scaling: ScalingPolicy::between(1, 1),
         at_boot: false,
         max_queue: 1,
         max_names: 1,

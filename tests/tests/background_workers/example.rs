@@ -19,7 +19,7 @@ impl Redis {
             .args(["--unixsocket", &socket])
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is installed");
+            .unwrap_or_else(|error| panic!("redis-server: {error}"));
         let redis = Self { child, socket };
         eventually("Redis answers", || {
             (redis.try_say(&["PING"])? == "PONG\n").then_some(())

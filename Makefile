@@ -52,7 +52,7 @@ cargo-test: build test-packages
 
 # The request cycle under valgrind.
 memory: test-packages
-	@$(with_php) tests/memory.sh
+	@$(with_php) tests/memory.sh && tests/memory-tasks.sh
 
 # The ports between threads, in every order that the memory model allows; a folder of their own, since the flag
 # would have everything compiled anew.

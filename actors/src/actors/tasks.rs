@@ -3,7 +3,8 @@
 //! A script does not wait for its task's actor. It makes the mailbox and keeps the address; the [`Desk`] collects
 //! what is to live behind it, and [`Tasks`] brings the actors to life, many at a time. A task that is shorter than
 //! a look at the desk finds its whole life in its mailbox. So a busy server wakes the actors' thread a few hundred
-//! times a second, however many tasks there are.
+//! times a second, however many tasks there are. Where tasks end faster than actors can be made of them, those that
+//! are over make room: the desk's backlog is bounded by the tasks that are open.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -29,6 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Messages that may wait in a task's mailbox before it lives: more than there can be.
 const MAILBOX: usize = 16;
 
+/// So many tasks may wait at the desk; beyond it, those that are over need no actor any more.
+const BACKLOG: usize = 4096;
+
 /// Asks for a look at the desk.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -44,6 +48,8 @@ struct Unborn {
 struct Inner {
     last: u64,
     unborn: Vec<Unborn>,
+    /// At this length the backlog is looked through.
+    sift_at: usize,
     /// Somebody will look.
     expects_look: bool,
     tasks: Option<Recipient<Look>>,
@@ -51,6 +57,17 @@ struct Inner {
 }
 
 impl Inner {
+    /// Lets those go that are over, once the backlog has doubled since the last time.
+    fn sift(&mut self) {
+        if self.unborn.len() < self.sift_at.max(BACKLOG) {
+            return;
+        }
+        let is_open = |task: Arc<dyn TaskHold>| !task.look().is_over;
+        self.unborn
+            .retain(|unborn| unborn.sent.hold.upgrade().is_some_and(is_open));
+        self.sift_at = 2 * self.unborn.len();
+    }
+
     fn stats_of(&mut self, worker: &str) -> Arc<TaskStats> {
         match self.stats.get(worker) {
             Some(stats) => stats.clone(),
@@ -90,6 +107,7 @@ impl Desk {
             deadline,
             hold,
         };
+        inner.sift();
         inner.unborn.push(Unborn { mailbox, sent });
         let look = if inner.expects_look {
             None
@@ -284,5 +302,31 @@ impl Drop for Tasks {
         for task in living.values().filter_map(WeakAddr::upgrade) {
             task.do_send(Orphaned);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use troupe_sapi::task;
+
+    use super::*;
+
+    #[test]
+    fn a_desk_that_nobody_looks_at_keeps_the_open_tasks_and_few_that_are_over() {
+        let desk = Desk::default();
+        let send = || task(1, |hold| desk.open("mailer", "/", None, hold));
+        let open: Vec<_> = (0..10).map(|_| send()).collect();
+        for _ in 0..3 * BACKLOG {
+            drop(send());
+        }
+        assert!(desk.lock().unborn.len() <= BACKLOG);
+        let kept = desk.take();
+        let numbers = kept.iter().map(|unborn| unborn.sent.number);
+        assert!(numbers.take(10).eq(1..=10));
+        assert_eq!(
+            desk.open_stats("mailer").ends().cancelled,
+            3 * BACKLOG as u64
+        );
+        drop(open);
     }
 }

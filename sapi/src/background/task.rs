@@ -120,11 +120,11 @@ impl<T> Port<T> {
             (wakers, dropped, inner.observer.take())
         };
         drop(dropped);
-        for waker in wakers.into_iter().flatten() {
-            waker.wake();
-        }
         if let Some(observer) = observer {
             observer.ended(&outcome);
+        }
+        for waker in wakers.into_iter().flatten() {
+            waker.wake();
         }
         true
     }

@@ -106,6 +106,9 @@ fn run() -> Result<ExitCode, Failure> {
         };
         compare.all(&works, &mut results)?;
     }
+    if options.wants("vars") {
+        works.extend(with_vars(&launcher, effort, &mut results)?);
+    }
     if options.wants("wordpress") {
         let work = on_wordpress(&php, &launcher, effort, &mut results)?;
         works.push(work);
@@ -166,7 +169,7 @@ fn contestants(others: Vec<Other>) -> Vec<Contestant> {
     contestants
 }
 
-/// All but WordPress and tasks.
+/// What all of them do.
 struct Compare<'a> {
     launcher: &'a Launcher,
     contestants: &'a [Contestant],
@@ -224,6 +227,31 @@ impl Compare<'_> {
     fn say(&self, text: &str) {
         eprintln!("{:>4.0?} {text}", self.begun.elapsed());
     }
+}
+
+/// Troupe alone, with the background workers that publish them.
+fn with_vars(
+    launcher: &Launcher,
+    effort: Effort,
+    results: &mut Results,
+) -> Result<Vec<Work>, Failure> {
+    let folder = launcher.folder.join("with-vars");
+    let mut launcher = Launcher::new(&launcher.troupe, &launcher.fpm, &launcher.site, &folder);
+    let script = launcher.site.join("vars.php");
+    let background = |name| format!("--background={name}={},1", script.display());
+    launcher.arguments = ["small", "big"].map(background).to_vec();
+    let contestants = [Contestant::Classic, Contestant::Worker];
+    let setups: Vec<_> = contestants.iter().flat_map(|one| one.setups()).collect();
+    let servers = launcher.start(&setups, &[work::hello()])?;
+    let works = work::vars();
+    for work in &works {
+        for connections in work.connections {
+            let cell = measure::cell(&servers, &contestants, work, *connections, effort)?;
+            eprintln!("     {}", cell.in_a_line());
+            results.cells.push(cell);
+        }
+    }
+    Ok(works)
 }
 
 fn on_wordpress(

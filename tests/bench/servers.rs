@@ -136,6 +136,8 @@ pub struct Launcher {
     pub site: PathBuf,
     /// Where sockets, logs and configurations lie.
     pub folder: PathBuf,
+    /// More arguments for Troupe.
+    pub arguments: Vec<String>,
     started: Cell<usize>,
 }
 
@@ -157,6 +159,7 @@ impl Launcher {
             fpm: fpm.to_owned(),
             site: site.to_owned(),
             folder: folder.to_owned(),
+            arguments: Vec::new(),
             started: Cell::new(0),
         }
     }
@@ -200,7 +203,8 @@ impl Launcher {
                     .env("TROUPE_SERVER_IO_THREADS", setup.network.to_string())
                     .args(["php-server", "--admin", "off", "--listen", &address])
                     .arg("--root")
-                    .arg(&self.site);
+                    .arg(&self.site)
+                    .args(&self.arguments);
                 if setup.contestant == Contestant::Classic {
                     command.args(["--threads", &setup.php.to_string()]);
                 } else {

@@ -62,11 +62,43 @@ impl Work {
     }
 }
 
+/// Variables that a background worker has published: nobody else has them.
+pub fn vars() -> Vec<Work> {
+    let work = |name, title, worker: &str, count| Work {
+        who: Who::WithPhp,
+        connections: &[16],
+        ..Work::new(
+            name,
+            title,
+            get(
+                &format!("work=vars&name={worker}"),
+                &format!("{count} times 100"),
+            ),
+        )
+    };
+    vec![
+        work(
+            "vars-small",
+            "100 bytes of a background worker's variables",
+            "small",
+            1,
+        ),
+        work(
+            "vars-big",
+            "a megabyte of a background worker's variables, in 10,000 strings",
+            "big",
+            10_000,
+        ),
+    ]
+}
+
 /// Puts what is served into a folder.
 pub fn write_site(folder: &Path) -> io::Result<()> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/site/index.php");
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/site");
     fs::create_dir_all(folder)?;
-    fs::copy(script, folder.join("index.php"))?;
+    for script in ["index.php", "vars.php"] {
+        fs::copy(scripts.join(script), folder.join(script))?;
+    }
     fs::write(folder.join("page.html"), page())
 }
 
@@ -79,7 +111,7 @@ pub fn hello() -> Exchange {
     get("work=hello", "Hello /index.php?work=hello")
 }
 
-/// All but WordPress. `php` computes the answers that have to be computed.
+/// All but WordPress and variables. `php` computes the answers that have to be computed.
 pub fn all(php: &Path) -> Result<Vec<Work>, String> {
     let rounds = rounds_in_a_millisecond(php)?;
     let hash =

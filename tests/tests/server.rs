@@ -5,6 +5,8 @@
     reason = "in a test, what can't be done is a failure, and the panic says where"
 )]
 
+use std::sync::atomic::Ordering;
+
 use rustix::process::Signal;
 use troupe_tests::{
     Address, Client, Request, Server, Setup, curl, eventually, self_signed, troupe,
@@ -199,6 +201,46 @@ fn requests_beyond_the_queue_are_sent_away_until_later() {
     server.folder().write("go", "");
     assert_eq!(first.response().expect(200).text(), "waited");
     assert_eq!(second.response().expect(200).text(), "hello");
+}
+
+#[test]
+fn requests_that_wait_are_served_in_the_order_they_came() {
+    let server = server().php("threads = 1\nmax_threads = 1").start();
+    let mut first = waiting(&server);
+    let mut waiting: Vec<Client> = (1..=20)
+        .map(|number| {
+            let mut client = server.connect();
+            client.send(&Request::get(&format!("/note.php?number={number}")));
+            eventually("it is in the queue", || {
+                let metrics = server.admin(&Request::get("/metrics"));
+                let depth = format!("frankenphp_queue_depth {number}");
+                let mut lines = metrics.text().lines();
+                lines.any(|line| line == depth).then_some(())
+            });
+            client
+        })
+        .collect();
+    server.folder().write("go", "");
+    first.response().expect(200);
+    for client in &mut waiting {
+        client.response().expect(200);
+    }
+    let order: Vec<String> = (1..=20).map(|number| number.to_string()).collect();
+    let served = server.folder().read("order");
+    assert_eq!(served.lines().collect::<Vec<_>>(), order);
+}
+
+#[test]
+fn a_slow_script_holds_up_no_other_while_a_thread_is_free() {
+    let server = server().php("threads = 2\nmax_threads = 2").start();
+    let mut slow = waiting(&server);
+    server.under_load(8, "/hello.php", "hello", |answers| {
+        eventually("others are answered", || {
+            (answers.load(Ordering::SeqCst) >= 500).then_some(())
+        });
+    });
+    server.folder().write("go", "");
+    assert_eq!(slow.response().expect(200).text(), "waited");
 }
 
 #[test]

@@ -280,6 +280,23 @@ fn a_rolling_restart_loses_no_request_and_boots_every_worker_anew() {
 }
 
 #[test]
+fn a_slow_request_holds_up_no_other_while_a_worker_is_free() {
+    let server = workers("num = 2").start();
+    let mut slow = server.connect();
+    slow.send(&Request::get("/worker.php?do=wait"));
+    eventually("a worker is busy", || {
+        (!server.folder().read("waiting").is_empty()).then_some(())
+    });
+    server.under_load(8, "/worker.php?do=hello", "hello", |answers| {
+        eventually("others are answered", || {
+            (answers.load(Ordering::SeqCst) >= 500).then_some(())
+        });
+    });
+    server.folder().write("go", "");
+    assert_eq!(slow.response().expect(200).text(), "waited");
+}
+
+#[test]
 fn the_admin_endpoint_answers_while_every_thread_is_stuck() {
     let server = workers("num = 1\ngrace = \"200ms\"")
         .php("threads = 1")

@@ -28,6 +28,10 @@ function answer(): void
         case 'upload':
             echo md5_file($_FILES['file']['tmp_name']), ' for ', $_POST['who'];
             break;
+        case 'vars':
+            $vars = frankenphp_worker_get_vars($query['name']);
+            echo count($vars), ' times ', strlen($vars[count($vars) - 1]);
+            break;
         default:
             http_response_code(404);
     }

@@ -1,0 +1,3 @@
+<?php
+require __DIR__ . '/../shared.php';
+note('order', $_GET['number']);

@@ -5,10 +5,10 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::load::{Burst, Load};
+use crate::load::Load;
 use crate::measure::Effort;
 use crate::processes;
-use crate::servers::{Contestant, Launcher, Setup};
+use crate::servers::{Contestant, Launcher, Server, Setup};
 use crate::stats::median;
 use crate::work::Work;
 
@@ -45,8 +45,12 @@ pub struct Idle {
 
 /// One of a series of servers that differ in one thing.
 pub struct Step {
+    /// That are declared.
+    pub sites: usize,
     pub connections: usize,
     pub setup: Setup,
+    /// From the launch to the first right answer.
+    pub start: Duration,
     /// Requests a second.
     pub rate: f64,
     /// Processor time of a request in microseconds.
@@ -139,31 +143,46 @@ fn memory_of_thread(
 }
 
 /// A server of its own for one figure.
-pub fn step(
+fn step(
     launcher: &Launcher,
     setup: Setup,
     connections: usize,
     hello: &Work,
     effort: Effort,
 ) -> Result<Step, Box<dyn Error>> {
-    let server = launcher.launch(setup)?;
+    let launch = || launcher.launch(setup);
+    measured(launch, 1, connections, hello, effort)
+}
+
+fn measured(
+    launch: impl FnOnce() -> io::Result<Server>,
+    sites: usize,
+    connections: usize,
+    hello: &Work,
+    effort: Effort,
+) -> Result<Step, Box<dyn Error>> {
+    let begun = Instant::now();
+    let server = launch()?;
     server.wait_for(&hello.exchanges)?;
+    let start = begun.elapsed();
     let mut load = Load::connect(server.address, connections, false)?;
     load.burst(&hello.exchanges, effort.alone / 2)?;
     let pids = server.processes();
     let before = processes::cpu_time(&pids);
-    let burst: Burst = load.burst(&hello.exchanges, effort.alone)?;
+    let burst = load.burst(&hello.exchanges, effort.alone)?;
     let cost = processes::cpu_time(&pids).saturating_sub(before);
     Ok(Step {
+        sites,
         connections,
-        setup,
+        setup: server.setup,
+        start,
         rate: burst.rate(),
         cost: cost.as_secs_f64() * 1e6 / burst.requests as f64,
         memory: processes::memory(&pids),
     })
 }
 
-/// Troupe's workers from one connection to a thousand, and from one PHP thread to 64.
+/// Troupe's workers from one connection to a thousand, from one PHP thread to 64, from one site to a thousand.
 pub fn scale(
     launcher: &Launcher,
     best: Setup,
@@ -172,8 +191,13 @@ pub fn scale(
 ) -> Result<Vec<Step>, Box<dyn Error>> {
     let by_connections = [1, 16, 64, 256, 1000].map(|connections| (connections, best));
     let by_threads = [1, 4, 16, 64].map(|php| (ASKING, Setup { php, ..best }));
-    let steps = by_connections.into_iter().chain(by_threads);
-    steps
-        .map(|(connections, setup)| step(launcher, setup, connections, hello, effort))
-        .collect()
+    let mut steps = Vec::new();
+    for (connections, setup) in by_connections.into_iter().chain(by_threads) {
+        steps.push(step(launcher, setup, connections, hello, effort)?);
+    }
+    for sites in [1, 1000] {
+        let launch = || launcher.launch_with_sites(best, sites);
+        steps.push(measured(launch, sites, ASKING, hello, effort)?);
+    }
+    Ok(steps)
 }

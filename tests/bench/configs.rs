@@ -1,7 +1,9 @@
-//! How nginx and php-fpm are set up.
+//! Configuration files of servers.
 
 use std::net::SocketAddr;
 use std::path::Path;
+
+use crate::servers::Setup;
 
 /// One pool, of so many processes, on `fpm.sock` in the folder.
 pub fn fpm(folder: &Path, children: usize) -> String {
@@ -50,6 +52,23 @@ pub fn nginx(folder: &Path, site: &Path, workers: usize, address: SocketAddr) ->
         folder = folder.display(),
         site = site.display(),
     )
+}
+
+/// Troupe's, with so many sites. The first has no name and serves all other hosts, by a worker.
+pub fn sites(site: &Path, setup: Setup, address: SocketAddr, sites: usize) -> String {
+    let Setup { network, php, .. } = setup;
+    let script = site.join("index.php");
+    let mut text = format!(
+        "[server]\nlisten = [\"{address}\"]\nio_threads = {network}\n[admin]\nlisten = \"off\"\n\
+         [php]\nthreads = 1\n[[site]]\nroot = {site:?}\n\
+         [[site.worker]]\nscript = {script:?}\nnum = {php}\n"
+    );
+    for number in 1..sites {
+        text += &format!(
+            "[[site]]\nname = \"site-{number}\"\nhosts = [\"{number}.example.org\"]\nroot = {site:?}\n"
+        );
+    }
+    text
 }
 
 pub fn is_root() -> bool {

@@ -86,6 +86,10 @@ impl Report<'_> {
     }
 
     fn goals(&self, text: &mut String) {
+        let mut cells = self.results.cells.iter();
+        if !cells.any(|cell| matches!(cell.work, "hello" | "wordpress")) {
+            return;
+        }
         text.push_str(
             "## Goals\n\nFor the hello script where nothing else is said, each server at its best setup.\n\n\
              | | requests, of bare actix-web | processor time a request, of bare | requests, of nginx + php-fpm |\n\

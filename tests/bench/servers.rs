@@ -166,14 +166,7 @@ impl Launcher {
 
     /// Starts a server; it may not listen yet.
     pub fn launch(&self, setup: Setup) -> io::Result<Server> {
-        self.started.set(self.started.get() + 1);
-        let folder = self.folder.join(format!("server-{}", self.started.get()));
-        fs::create_dir_all(&folder)?;
-        let mut server = Server {
-            setup,
-            address: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
-            children: Vec::new(),
-        };
+        let (folder, mut server) = self.prepare(setup)?;
         let address = server.address.to_string();
         match setup.contestant {
             Contestant::Fpm => self.fpm(&mut server, &folder)?,
@@ -217,6 +210,31 @@ impl Launcher {
             }
         }
         Ok(server)
+    }
+
+    /// Starts Troupe in worker mode by a configuration file that declares so many sites; all but one, which gets the
+    /// requests, have a name of their own.
+    pub fn launch_with_sites(&self, setup: Setup, sites: usize) -> io::Result<Server> {
+        let (folder, mut server) = self.prepare(setup)?;
+        let config = folder.join("troupe.toml");
+        let text = configs::sites(&self.site, setup, server.address, sites);
+        fs::write(&config, text)?;
+        let mut command = Command::new(&self.troupe);
+        command.args(["run", "--config"]).arg(&config);
+        server.spawn(command, &folder)?;
+        Ok(server)
+    }
+
+    fn prepare(&self, setup: Setup) -> io::Result<(PathBuf, Server)> {
+        self.started.set(self.started.get() + 1);
+        let folder = self.folder.join(format!("server-{}", self.started.get()));
+        fs::create_dir_all(&folder)?;
+        let server = Server {
+            setup,
+            address: TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+            children: Vec::new(),
+        };
+        Ok((folder, server))
     }
 
     fn fpm(&self, server: &mut Server, folder: &Path) -> io::Result<()> {

@@ -132,18 +132,20 @@ pub fn scale(text: &mut String, steps: &[Step]) {
     text.push_str(
         "## Scale\n\n\
          Hello in worker mode, a server of its own for every row.\n\n\
-         | c | setup | requests/s | µs of processor a request | memory, MiB |\n\
-         | --- | --- | --- | --- | --- |\n",
+         | c | setup | sites | requests/s | µs of processor a request | memory, MiB | launch to first answer, ms |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for step in steps {
         let _ = writeln!(
             text,
-            "| {} | {} | {:.0} | {:.0} | {:.1} |",
+            "| {} | {} | {} | {:.0} | {:.0} | {:.1} | {:.0} |",
             step.connections,
             step.setup.label(),
+            step.sites,
             step.rate,
             step.cost,
             mebibytes(step.memory),
+            step.start.as_secs_f64() * 1e3,
         );
     }
     text.push('\n');

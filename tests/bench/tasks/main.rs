@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::sums::{Burst, median};
-use crate::world::World;
+use crate::world::{VARS, World};
 
 /// How a round trip goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     println!();
     updates(&mut world)?;
+    println!();
+    vars(&world)?;
     world.check()
 }
 
@@ -111,6 +113,24 @@ fn table(
             median(bursts.iter().map(|burst| burst.percentile(50.0))),
             median(bursts.iter().map(|burst| burst.percentile(99.0))),
             rate(bursts) / redis,
+        );
+    }
+    Ok(())
+}
+
+/// Reading what a background worker has published, again and again.
+fn vars(world: &World) -> Result<(), Box<dyn Error>> {
+    println!("| reading published vars, ns | 100 B | 1 MB | ratio |");
+    println!("| --- | --- | --- | --- |");
+    for (mode, script) in [("classic", "read.php"), ("worker", "read-worker.php")] {
+        let [small, large] = VARS.map(|(name, size)| {
+            let reads = (0..ROUNDS).map(|_| world.read_vars(script, name, size));
+            reads.collect::<Result<Vec<_>, _>>()
+        });
+        let (small, large) = (median(small?.into_iter()), median(large?.into_iter()));
+        println!(
+            "| {mode} | {small:.0} | {large:.0} | {:.2} |",
+            large / small
         );
     }
     Ok(())

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use crate::Way;
 use crate::sums::Burst;
 
+/// Workers that publish vars, and how many bytes.
+pub const VARS: [(&str, usize); 2] = [("small", 100), ("large", 1 << 20)];
+
 /// Far more than a start takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -134,13 +137,23 @@ impl World {
         Ok(output.stdout)
     }
 
+    /// Nanoseconds that a script takes to read published vars of this size.
+    pub fn read_vars(&self, script: &str, name: &str, size: usize) -> io::Result<f64> {
+        let answer = self.ask(&format!("{script}?name={name}&size={size}"))?;
+        serde_json::from_slice(&answer).map_err(|_| {
+            let answer = String::from_utf8_lossy(&answer);
+            io::Error::other(format!("{script} answers {answer:?}"))
+        })
+    }
+
     fn get(&self, query: &str) -> io::Result<Vec<u8>> {
+        self.ask(&format!("sender.php?{query}"))
+    }
+
+    fn ask(&self, target: &str) -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address)?;
         let address = self.address;
-        write!(
-            stream,
-            "GET /sender.php?{query} HTTP/1.0\r\nHost: {address}\r\n\r\n"
-        )?;
+        write!(stream, "GET /{target} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let body = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
@@ -219,5 +232,13 @@ fn config_text(address: SocketAddr) -> String {
              [[site.worker]]\nscript = {pool:?}\nnum = {count}\n"
         );
     }
+    for (name, size) in VARS {
+        let script = site.join("vars.php");
+        text += &format!(
+            "[[site.background]]\nname = \"{name}\"\nscript = {script:?}\nnum = 1\nenv = {{ SIZE = \"{size}\" }}\n"
+        );
+    }
+    let script = site.join("read-worker.php");
+    text += &format!("[[site.worker]]\nscript = {script:?}\nnum = 1\n");
     text
 }

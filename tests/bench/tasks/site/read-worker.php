@@ -1,0 +1,3 @@
+<?php
+// The same in worker mode.
+require __DIR__ . '/read.php';

@@ -58,10 +58,6 @@ pub fn rates(
         .filter(|row| row.contestant != Contestant::WorkerAgain)
         .collect();
     let slowest = rows.iter().map(|row| row.rate()).fold(f64::MAX, f64::min);
-    let mut loads = rows
-        .iter()
-        .map(|row| Load::connect(servers[row.server].address, CONNECTIONS, false))
-        .collect::<Result<Vec<_>, _>>()?;
     let mut rates = Vec::new();
     for share in SHARES {
         let rate = slowest * f64::from(share) / 100.0;
@@ -71,9 +67,13 @@ pub fn rates(
             fastrand::shuffle(&mut order);
             for index in order.iter().copied() {
                 let server = &servers[rows[index].server];
-                let some = loads[index]
-                    .paced(&work.exchanges, rate, effort.paced)
-                    .map_err(|error| measure::of(server, work, &error))?;
+                let paced = || {
+                    // New ones each time: a server may close those that wait for their next turn.
+                    let mut load = Load::connect(server.address, CONNECTIONS, false)?;
+                    load.once(&work.exchanges)?;
+                    load.paced(&work.exchanges, rate, effort.paced)
+                };
+                let some = paced().map_err(|error| measure::of(server, work, &error))?;
                 samples[index].extend(some);
             }
         }

@@ -6,6 +6,7 @@
 //! wrk's shortest run is a second; bursts of a tenth of one let servers alternate often enough for the
 //! machine's moods to fall on all of them alike.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -118,7 +119,8 @@ impl Load {
     ) -> io::Result<Vec<Duration>> {
         let total = (rate * length.as_secs_f64()) as usize;
         let mut latencies = Vec::with_capacity(total);
-        let mut idle: Vec<usize> = (0..self.connections.len()).collect();
+        // They take turns, so that none is idle for long.
+        let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
         let mut answered = Vec::new();
         let mut sent = 0;
         let begun = Instant::now();
@@ -131,7 +133,7 @@ impl Load {
                     timeout = until;
                     break;
                 }
-                let Some(index) = idle.pop() else {
+                let Some(index) = idle.pop_front() else {
                     break;
                 };
                 self.ask(index, exchanges, due(sent))?;
@@ -143,7 +145,7 @@ impl Load {
             }
             for answer in answered.drain(..) {
                 latencies.push(answer.after);
-                idle.push(answer.connection);
+                idle.push_back(answer.connection);
             }
         }
         Ok(latencies)

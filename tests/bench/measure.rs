@@ -35,7 +35,7 @@ impl Effort {
         burst: Duration::from_millis(150),
         sweep: Duration::from_millis(100),
         paced: Duration::from_secs(1),
-        paced_rounds: 3,
+        paced_rounds: 2,
         alone: Duration::from_millis(700),
     };
     pub const QUICK: Self = Self {

@@ -152,7 +152,7 @@ pub fn all(php: &Path) -> Result<Vec<Work>, String> {
             )
         },
         Work {
-            connections: &[1, 16, 64],
+            connections: &[16, 64],
             ..Work::new("body", "a body of 100 KB", get("work=body", &body))
         },
         Work {
@@ -191,7 +191,7 @@ pub fn all(php: &Path) -> Result<Vec<Work>, String> {
         },
         Work {
             who: Who::WithoutWorkers,
-            connections: &[1, 64],
+            connections: &[64],
             ..Work::new(
                 "static",
                 "a static file of 16 KB; nginx serves it by itself",

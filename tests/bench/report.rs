@@ -58,7 +58,7 @@ impl Report<'_> {
         if let Some(tasks) = &self.results.tasks {
             let _ = writeln!(
                 text,
-                "## Tasks\n\nRound trips from a script to a worker and back (`tests/bench/run-tasks`), beside what a PHP team has instead.\n\n{tasks}"
+                "## Tasks and variables, inside PHP\n\nTimed by the scripts themselves (`tests/bench/run-tasks`): round trips to a worker and back, beside what a PHP team has instead, and reads of variables.\n\n{tasks}"
             );
         }
         self.soundness(&mut text);

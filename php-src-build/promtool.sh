@@ -14,7 +14,7 @@ if [ ! -x "$promtool" ]; then
   # shellcheck source=php-src-build/debian.sh
   . "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
   mkdir -p "$cache"
-  scratch=$(mktemp -d "$cache/promtool.XXXXXX")
+  scratch=$(mktemp -d --tmpdir="$cache")
   trap 'rm -rf "$scratch"' EXIT
   debian_open "$scratch/apt" deb
   debian_binary prometheus "$scratch/package" >&2

@@ -98,7 +98,7 @@ fn a_script_learns_that_its_client_left() {
     pool.stop();
 }
 
-const BOUNDARY: &str = "XXX";
+const BOUNDARY: &str = "between-parts";
 
 fn upload(script: &str) -> (Box<Request>, ResponseReader, BodyWriter) {
     let (mut request, reader) = request(script, "do=upload");

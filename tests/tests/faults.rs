@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use troupe_tests::{Client, LIMIT, Request, Response, Server, Setup, curl, eventually};
+use troupe_tests::{Client, Http2, LIMIT, Request, Response, Server, Setup, curl, eventually};
 
 fn faults() -> Setup {
     // One thread for the fault, one for everybody else.
@@ -439,6 +439,35 @@ fn a_client_that_leaves_amid_its_download_ends_the_script() {
         record["uri"] == "/download.php"
     });
     assert_eq!(record["complete"], false);
+}
+
+#[test]
+fn a_client_that_leaves_its_download_by_http_2_ends_the_script() {
+    let server = faults().start();
+    let told = |times: usize| {
+        eventually("the script was told", || {
+            (server.folder().read("download") == "aborted=1\n".repeat(times)).then_some(())
+        });
+    };
+    harms_nobody(&server, || {
+        let mut client = Http2::connect(&server);
+        let download = client.get("/download.php");
+        client.data(download);
+        client.reset(download);
+        told(1);
+        let hello = client.get("/hello.php");
+        assert_eq!(client.text(hello), "hello", "the connection goes on");
+        let download = client.get("/download.php");
+        client.data(download);
+        drop(client);
+        told(2);
+    });
+    eventually("their access records", || {
+        let incomplete = server
+            .log()
+            .all(|record| record["uri"] == "/download.php" && record["complete"] == false);
+        (incomplete.len() == 2).then_some(())
+    });
 }
 
 #[test]

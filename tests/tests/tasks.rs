@@ -8,7 +8,7 @@
 use std::thread;
 
 use serde_json::{Value, json};
-use troupe_tests::{Client, Request, Server, Setup, eventually};
+use troupe_tests::{Client, Http2, Request, Server, Setup, eventually};
 
 const DIED: &str = "background worker exited without completing the task";
 
@@ -305,6 +305,47 @@ fn a_client_that_leaves_cancels_the_tasks_of_its_request() {
             left, "\"the client has gone away: its tasks were cancelled\"\n",
             "{script}"
         );
+    }
+}
+
+#[test]
+fn a_client_that_leaves_by_http_2_cancels_the_tasks_of_its_request() {
+    for script in ["page.php", "http.php"] {
+        let server = setup("").worker("http.php", "num = 1").start();
+        let mut client = Http2::connect(&server);
+        let mut turns = 0;
+        // Before the answer has begun, and amid it.
+        for begun in ["", "&begin"] {
+            for ends_connection in [false, true] {
+                turns += 1;
+                let target = format!("/{script}?do=left{begun}&task=until+given+up");
+                let stream = client.get(&target);
+                if !begun.is_empty() {
+                    assert_eq!(client.data(stream), b"begun");
+                }
+                let said = |note: &str, lines| {
+                    let is_said = server.folder().read(note).lines().count() == lines;
+                    is_said.then_some(())
+                };
+                eventually("the task is at work", || said("at work", turns));
+                if ends_connection {
+                    client = Http2::connect(&server);
+                } else {
+                    client.reset(stream);
+                }
+                eventually("the worker is told", || said("given up", 2 * turns));
+                eventually("the script is told", || said("left", turns));
+                let next = client.get(&format!("/{script}?{}", task(json!({"do": "nothing"}))));
+                assert_eq!(client.text(next), "{\"updates\":[],\"error\":null}");
+            }
+        }
+        eventually("two access records without an answer", || {
+            let unanswered = server.log().all(|record| record["status"] == 499);
+            (unanswered.len() == 2).then_some(())
+        });
+        let left = server.folder().read("left");
+        let told = "\"the client has gone away: its tasks were cancelled\"\n";
+        assert_eq!(left, told.repeat(turns), "{script}");
     }
 }
 

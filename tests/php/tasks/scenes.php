@@ -62,6 +62,10 @@ function scene(string $what): mixed
                 echo 'all there is';
                 frankenphp_finish_request();
             }
+            if (isset($_GET['begin'])) {
+                echo 'begun';
+                flush();
+            }
             $task = send(['do' => $_GET['task'], 'for' => 'go on']);
             frankenphp_worker_task_read($task);
             note('at work');

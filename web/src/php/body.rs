@@ -6,15 +6,16 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use tokio::time::timeout;
 use troupe_sapi::{BodyWriter, RequestBody, body_port};
+
+use crate::server::Resets;
 
 /// Bodies up to this are read before the script starts.
 const SMALL: u64 = 64 * 1024;
@@ -37,6 +38,9 @@ pub enum BodyProblem {
     TooSlow,
     #[error("the request body is malformed or incomplete")]
     Broken,
+    /// Said on HTTP/2 only, and after the body, too; on HTTP/1 actix-http drops everything.
+    #[error("the client has given the request up")]
+    Left,
 }
 
 /// A body for a script.
@@ -49,11 +53,65 @@ pub struct Body {
 }
 
 impl Body {
-    fn whole(body: RequestBody, length: Option<u64>) -> Self {
+    fn whole(body: RequestBody, length: Option<u64>, client: Client) -> Self {
         Self {
             body,
             length,
-            pump: Pump::idle(),
+            pump: match client.resets {
+                None => Pump::idle(),
+                Some(_) => Pump::new(client.left()),
+            },
+        }
+    }
+}
+
+/// What comes of the client beside the head.
+struct Client {
+    payload: Payload,
+    /// Of its connection, on HTTP/2.
+    resets: Option<Resets>,
+}
+
+type Chunk = Result<Bytes, BodyProblem>;
+
+impl Client {
+    async fn next(&mut self) -> Option<Chunk> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// The next chunk if it is there already.
+    async fn now(&mut self) -> Option<Option<Chunk>> {
+        poll_fn(|cx| {
+            Poll::Ready(match self.poll(cx) {
+                Poll::Ready(chunk) => Some(chunk),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        let chunk = ready!(Pin::new(&mut self.payload).poll_next(cx));
+        Poll::Ready(chunk.map(|chunk| {
+            chunk.map_err(|_| match self.resets {
+                None => BodyProblem::Broken,
+                Some(_) => BodyProblem::Left,
+            })
+        }))
+    }
+
+    /// Waits until the client has given the request up; on HTTP/1 there is nothing to wait for.
+    async fn left(mut self) -> Result<(), BodyProblem> {
+        let Some(resets) = self.resets.clone() else {
+            return Ok(());
+        };
+        loop {
+            let next = resets.next();
+            // The reset comes after what nobody wanted to read.
+            while let Some(Some(unread)) = self.now().await {
+                unread?;
+            }
+            next.await;
         }
     }
 }
@@ -74,7 +132,7 @@ impl Pump {
         Self(None)
     }
 
-    /// Moves what can be moved; says so once when the rest will never come.
+    /// Moves what can be moved; says so once when the rest will never come, or the client has left.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), BodyProblem> {
         let Some(pump) = &mut self.0 else {
             return Ok(());
@@ -91,61 +149,42 @@ impl Pump {
 
 /// Takes the body over, of the length that the client announced, if it did.
 pub async fn receive(
-    mut payload: Payload,
+    payload: Payload,
+    resets: Option<Resets>,
     announced: Option<u64>,
     limits: BodyLimits,
 ) -> Result<Body, BodyProblem> {
+    let has_none = matches!(payload, Payload::None);
+    let mut client = Client { payload, resets };
     match announced {
         Some(length) if length > limits.size => Err(BodyProblem::TooLarge),
-        Some(0) => Ok(Body::whole(RequestBody::Empty, Some(0))),
+        Some(0) => Ok(Body::whole(RequestBody::Empty, Some(0), client)),
         Some(length) if length <= SMALL => {
-            let whole = read_whole(&mut payload, length, limits).await?;
-            Ok(Body::whole(RequestBody::Whole(whole), announced))
+            let whole = read_whole(&mut client, length, limits).await?;
+            Ok(Body::whole(RequestBody::Whole(whole), announced, client))
         }
-        Some(_) => Ok(stream(payload, announced, limits)),
-        None if matches!(payload, Payload::None) => Ok(Body::whole(RequestBody::Empty, None)),
-        None => match now(&mut payload).await {
+        Some(_) => Ok(stream(None, client, announced, limits)),
+        None if has_none => Ok(Body::whole(RequestBody::Empty, None, client)),
+        None => match client.now().await {
             // HTTP/2 says only here that there is no body.
-            Some(None) => Ok(Body::whole(RequestBody::Empty, None)),
-            Some(Some(chunk)) => {
-                let chunk = chunk.map_err(|_| BodyProblem::Broken)?;
-                let rest = Some(chunk);
-                Ok(stream_after(rest, payload, None, limits))
-            }
-            None => Ok(stream(payload, None, limits)),
+            Some(None) => Ok(Body::whole(RequestBody::Empty, None, client)),
+            Some(Some(chunk)) => Ok(stream(Some(chunk?), client, None, limits)),
+            None => Ok(stream(None, client, None, limits)),
         },
     }
 }
 
-type Chunk = Result<Bytes, PayloadError>;
-
-async fn next(payload: &mut Payload) -> Option<Chunk> {
-    poll_fn(|cx| Pin::new(&mut *payload).poll_next(cx)).await
-}
-
-/// The next chunk if it is there already.
-async fn now(payload: &mut Payload) -> Option<Option<Chunk>> {
-    poll_fn(|cx| {
-        Poll::Ready(match Pin::new(&mut *payload).poll_next(cx) {
-            Poll::Ready(chunk) => Some(chunk),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
 async fn read_whole(
-    payload: &mut Payload,
+    client: &mut Client,
     length: u64,
     limits: BodyLimits,
 ) -> Result<Bytes, BodyProblem> {
     let mut whole = BytesMut::new();
     loop {
-        let chunk = match timeout(limits.idle, next(payload)).await {
+        let chunk = match timeout(limits.idle, client.next()).await {
             Err(_) => return Err(BodyProblem::TooSlow),
             Ok(None) => break,
-            Ok(Some(Err(_))) => return Err(BodyProblem::Broken),
-            Ok(Some(Ok(chunk))) => chunk,
+            Ok(Some(chunk)) => chunk?,
         };
         if whole.is_empty() && chunk.len() as u64 == length {
             return Ok(chunk);
@@ -158,13 +197,9 @@ async fn read_whole(
     }
 }
 
-fn stream(payload: Payload, announced: Option<u64>, limits: BodyLimits) -> Body {
-    stream_after(None, payload, announced, limits)
-}
-
-fn stream_after(
+fn stream(
     first: Option<Bytes>,
-    payload: Payload,
+    client: Client,
     announced: Option<u64>,
     limits: BodyLimits,
 ) -> Body {
@@ -172,7 +207,7 @@ fn stream_after(
     Body {
         body: RequestBody::Stream(reader),
         length: announced,
-        pump: Pump::new(pump(first, payload, writer, limits)),
+        pump: Pump::new(pump(first, client, writer, limits)),
     }
 }
 
@@ -180,7 +215,7 @@ fn stream_after(
 /// drop tells the script that the rest will not come.
 async fn pump(
     mut first: Option<Bytes>,
-    mut payload: Payload,
+    mut client: Client,
     mut writer: BodyWriter,
     limits: BodyLimits,
 ) -> Result<(), BodyProblem> {
@@ -188,13 +223,12 @@ async fn pump(
     loop {
         let chunk = match first.take() {
             Some(chunk) => chunk,
-            None => match timeout(limits.idle, next(&mut payload)).await {
+            None => match timeout(limits.idle, client.next()).await {
                 Err(_) => return Err(BodyProblem::TooSlow),
-                Ok(Some(Err(_))) => return Err(BodyProblem::Broken),
-                Ok(Some(Ok(chunk))) => chunk,
+                Ok(Some(chunk)) => chunk?,
                 Ok(None) => {
                     writer.finish();
-                    return Ok(());
+                    return client.left().await;
                 }
             },
         };
@@ -204,7 +238,8 @@ async fn pump(
         }
         let ready = poll_fn(|cx| writer.poll_ready(cx)).await;
         if ready.is_err() {
-            return Ok(());
+            drop(writer);
+            return client.left().await;
         }
         writer.push(chunk);
     }

@@ -28,7 +28,7 @@ pub struct Exchange {
 pub enum Step {
     Part(Part),
     End(Outcome),
-    /// The rest of the body will never come, and the script has not answered yet.
+    /// The rest of the body will never come, and the script has not answered yet; or the client has left.
     BadBody(BodyProblem),
     /// No thread had begun, and none will: it took too long, or the pool went down.
     NoThread,

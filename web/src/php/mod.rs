@@ -9,7 +9,8 @@
 //!
 //! Nothing here waits without an end: for the body as long as the client sends, for a thread as long as
 //! `max_wait_time`, for the script as long as its deadline. When the client leaves, the future or the body
-//! is dropped, and with it the reader, which tells the script.
+//! is dropped, by actix-http or, on HTTP/2, as a problem of the request's body, and with it the reader, which
+//! tells the script.
 
 mod body;
 mod exchange;
@@ -83,7 +84,9 @@ pub fn next_id() -> u64 {
 
 /// Runs the script and returns its response as soon as it has a head.
 pub async fn respond(job: Job<'_>, payload: Payload) -> HttpResponse<BoxBody> {
-    let body = match body::receive(payload, content_length(job.request), job.limits.body).await {
+    let resets = job.facts.resets.clone();
+    let announced = content_length(job.request);
+    let body = match body::receive(payload, resets, announced, job.limits.body).await {
         Ok(body) => body,
         Err(problem) => return refuse_body(problem),
     };
@@ -140,6 +143,8 @@ fn refuse_body(problem: BodyProblem) -> HttpResponse<BoxBody> {
         BodyProblem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         BodyProblem::TooSlow => StatusCode::REQUEST_TIMEOUT,
         BodyProblem::Broken => StatusCode::BAD_REQUEST,
+        // Nobody reads it but who reads the access log.
+        BodyProblem::Left => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
     })
 }
 

@@ -10,6 +10,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use troupe_sapi::{Head, Outcome, Part};
 
+use super::body::BodyProblem;
 use super::exchange::{Exchange, Step};
 use crate::static_files::NoBody;
 
@@ -135,7 +136,8 @@ struct ScriptBody {
     size: BodySize,
 }
 
-/// The script's thread let go of its response unfinished: only a broken connection can tell.
+/// The script's thread let go of its response unfinished, which only a broken connection can tell; or nobody is
+/// there to be told.
 #[derive(Debug, thiserror::Error)]
 #[error("the script ended before its response was complete")]
 struct Unfinished;
@@ -162,12 +164,14 @@ impl MessageBody for ScriptBody {
                 Step::Part(Part::Body(bytes)) => return Poll::Ready(Some(Ok(bytes))),
                 // The head has gone out: nothing of this kind can follow it.
                 Step::Part(Part::Informational(_) | Part::Head { .. }) => {}
+                Step::BadBody(BodyProblem::Left)
+                | Step::End(Outcome::Aborted | Outcome::GivenUp)
+                | Step::NoThread => {
+                    return Poll::Ready(Some(Err(Box::new(Unfinished))));
+                }
                 // The script learns it where it reads, and may still have something to say.
                 Step::BadBody(_) => {}
                 Step::End(Outcome::Complete) => return Poll::Ready(None),
-                Step::End(Outcome::Aborted | Outcome::GivenUp) | Step::NoThread => {
-                    return Poll::Ready(Some(Err(Box::new(Unfinished))));
-                }
             }
         }
     }

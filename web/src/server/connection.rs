@@ -6,6 +6,7 @@
 //! - A client that takes nothing of a response is dropped after `write_idle_timeout`.
 //! - Once the server drains, the stream ends as soon as no request is in flight, so that idle
 //!   connections don't hold up the stop, on HTTP/2 as well.
+//! - Requests on HTTP/2 are told when a client gives a stream up (see [`super::resets`]).
 //! - 1xx answers are written between two responses; actix-http has no way to say them.
 //!
 //! [`Facts`] is the part that requests see, as actix-web's connection data.
@@ -26,6 +27,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::addresses::Addresses;
 use super::drain::{Drain, Draining};
 use super::framing::Framing;
+use super::resets::{Frames, Resets};
 use super::stream::{Stream, TlsFacts};
 
 /// How long a client may keep a connection waiting.
@@ -40,7 +42,8 @@ pub struct Facts {
     /// A unix socket has none.
     pub addresses: Option<Addresses>,
     pub tls: Option<TlsFacts>,
-    pub is_http2: bool,
+    /// On HTTP/2.
+    pub resets: Option<Resets>,
     drain: Drain,
     in_flight: Cell<usize>,
     /// The present request has been answered.
@@ -61,7 +64,7 @@ impl Facts {
         Self {
             addresses: addresses.map(Addresses::new),
             tls,
-            is_http2: false,
+            resets: None,
             drain: Drain::default(),
             in_flight: Cell::new(0),
             is_answered: Cell::new(false),
@@ -96,7 +99,7 @@ impl Facts {
 
     /// Writes a 1xx answer before the response. Left out on HTTP/2.
     pub async fn inform(&self, head: &[u8]) {
-        if self.is_http2 {
+        if self.resets.is_some() {
             return;
         }
         self.informational.borrow_mut().extend_from_slice(head);
@@ -133,6 +136,9 @@ pub struct Connection {
     /// Read already, and not yet passed on.
     read_ahead: BytesMut,
     framing: Framing,
+    frames: Frames,
+    /// A stream was reset in what was read last.
+    has_reset: bool,
     head: Timer,
     write: Timer,
     draining: Draining,
@@ -149,7 +155,7 @@ impl Connection {
         let facts = Facts {
             addresses: stream.addresses().map(Addresses::new),
             tls: stream.tls(),
-            is_http2,
+            resets: is_http2.then(Resets::default),
             drain: drain.clone(),
             in_flight: Cell::new(0),
             is_answered: Cell::new(false),
@@ -164,6 +170,8 @@ impl Connection {
             patience,
             read_ahead,
             framing: Framing::default(),
+            frames: Frames::default(),
+            has_reset: false,
             head: Timer::default(),
             write: Timer::default(),
             draining: drain.begun(),
@@ -208,8 +216,8 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.facts.is_http2 {
-            return this.read_http2(cx, buffer);
+        if let Some(resets) = this.facts.resets.clone() {
+            return this.read_http2(&resets, cx, buffer);
         }
         if this.facts.is_answered.get() && this.framing.next() {
             this.facts.is_answered.set(false);
@@ -250,18 +258,29 @@ impl Connection {
     /// What has frames between requests, and pings of its own to find dead clients.
     fn read_http2(
         &mut self,
+        resets: &Resets,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // What is read is understood before more is asked for.
+        if std::mem::take(&mut self.has_reset) {
+            resets.announce();
+        }
+        let before = buffer.filled().len();
         if !self.read_ahead.is_empty() {
             let count = self.read_ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.read_ahead.split_to(count));
+        } else if self.is_idle() && self.draining.poll(cx) {
             return Poll::Ready(Ok(()));
+        } else {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         }
-        if self.is_idle() && self.draining.poll(cx) {
-            return Poll::Ready(Ok(()));
+        let read = &buffer.filled()[before..];
+        self.has_reset = self.frames.reset_in(read);
+        if read.is_empty() {
+            resets.announce();
         }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        Poll::Ready(Ok(()))
     }
 
     /// Reads of the present request only.
@@ -350,6 +369,14 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(resets) = &self.facts.resets {
+            resets.announce();
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod connection;
 mod drain;
 mod framing;
 mod listen;
+mod resets;
 mod stream;
 mod tls;
 
@@ -39,6 +40,7 @@ use tokio_rustls::TlsAcceptor;
 pub use self::connection::{Facts, InFlight, Patience};
 pub use self::drain::Drain;
 pub use self::listen::{BindError, Listener};
+pub use self::resets::Resets;
 #[cfg(test)]
 pub use self::stream::TlsFacts;
 pub use self::tls::{Certificates, TlsError};

@@ -55,7 +55,7 @@ pub fn rates(
     let rows: Vec<_> = peak
         .rows
         .iter()
-        .filter(|row| row.contestant != Contestant::WorkerAgain)
+        .filter(|row| !row.contestant.is_yardstick_of_worker())
         .collect();
     let slowest = rows.iter().map(|row| row.rate()).fold(f64::MAX, f64::min);
     let mut rates = Vec::new();

@@ -89,10 +89,11 @@ fn run() -> Result<ExitCode, Failure> {
     let fpm = fpm()?;
     let php = php_of(&troupe)?;
     let folder = Folder::new();
-    let launcher = Launcher::new(&troupe, &fpm, &folder.join("site"), folder.path());
+    let mut launcher = Launcher::new(&troupe, &fpm, &folder.join("site"), folder.path());
+    launcher.before = options.before.take();
     work::write_site(&launcher.site)?;
     let others = std::mem::take(&mut options.also);
-    let contestants = contestants(others);
+    let contestants = contestants(launcher.before.is_some(), others);
 
     let mut works = work::all(&php)?;
     works.retain(|work| options.wants(work.name));
@@ -156,7 +157,7 @@ fn run() -> Result<ExitCode, Failure> {
 }
 
 /// They are known as long as the program runs.
-fn contestants(others: Vec<Other>) -> Vec<Contestant> {
+fn contestants(has_before: bool, others: Vec<Other>) -> Vec<Contestant> {
     let mut contestants = vec![
         Contestant::Classic,
         Contestant::Worker,
@@ -164,6 +165,7 @@ fn contestants(others: Vec<Other>) -> Vec<Contestant> {
         Contestant::Bare,
         Contestant::Fpm,
     ];
+    contestants.extend(has_before.then_some(Contestant::Before));
     let other = |other| Contestant::Other(Box::leak(Box::new(other)));
     contestants.extend(others.into_iter().map(other));
     contestants
@@ -217,7 +219,7 @@ impl Compare<'_> {
     /// Of all whose processes are ours.
     fn best_setups(&self, servers: &[Server], cell: &Cell) -> Vec<servers::Setup> {
         let rows = cell.rows.iter();
-        rows.filter(|row| row.contestant != Contestant::WorkerAgain)
+        rows.filter(|row| !row.contestant.is_yardstick_of_worker())
             .map(|row| &servers[row.server])
             .filter(|server| !server.processes().is_empty())
             .map(|server| server.setup)

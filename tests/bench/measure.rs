@@ -1,6 +1,6 @@
 //! One cell of the tables: a kind of work at a number of connections.
 //!
-//! Each contestant is first measured briefly with each of its setups, and the best one goes on. Then come
+//! Each contestant is first measured with each of its setups, and the best one goes on. Then come
 //! blocks of bursts: all contestants in a random order, and in the reverse of that (ABBA), so that what
 //! drifts in the machine falls on all of them alike. A block gives one ratio for every pair.
 
@@ -20,6 +20,7 @@ pub struct Effort {
     pub is_quick: bool,
     blocks: usize,
     burst: Duration,
+    /// Of the first round of the search for the best setup.
     sweep: Duration,
     /// Of clients that ask at a fixed rate, each time.
     pub paced: Duration,
@@ -33,7 +34,7 @@ impl Effort {
         is_quick: false,
         blocks: 7,
         burst: Duration::from_millis(150),
-        sweep: Duration::from_millis(100),
+        sweep: Duration::from_millis(60),
         paced: Duration::from_secs(1),
         paced_rounds: 2,
         alone: Duration::from_millis(700),
@@ -42,7 +43,7 @@ impl Effort {
         is_quick: true,
         blocks: 3,
         burst: Duration::from_millis(60),
-        sweep: Duration::from_millis(30),
+        sweep: Duration::from_millis(20),
         paced: Duration::from_millis(250),
         paced_rounds: 1,
         alone: Duration::from_millis(200),
@@ -160,8 +161,8 @@ pub fn cell(
             continue;
         }
         let server = match contestant {
-            // With the setup of its twin, or they would not be twins.
-            Contestant::WorkerAgain => {
+            // With the setup of the one that they are compared with, or that would be compared too.
+            Contestant::WorkerAgain | Contestant::Before => {
                 let twin = rows.iter().find(|row| row.contestant == Contestant::Worker);
                 let label = twin.map(|row| row.setup.clone()).unwrap_or_default();
                 servers.iter().position(|server| {
@@ -233,7 +234,8 @@ pub fn cell(
     })
 }
 
-/// The index of the server of `contestant` that answers most requests; nothing when there is none.
+/// The index of the server of `contestant` that answers most requests; nothing when there is none. The better half
+/// goes on to a round of twice the length, until one is left: what is close is looked at longest.
 fn best(
     servers: &[Server],
     contestant: Contestant,
@@ -245,27 +247,39 @@ fn best(
         .iter()
         .enumerate()
         .filter(|(_, server)| server.setup.contestant == contestant);
-    let mut best = None;
+    let mut field = Vec::new();
     for (index, server) in own {
-        let sweep = || {
+        let warm = || {
             let mut load = Load::connect(server.address, connections, work.is_renewing)?;
-            load.burst(&work.exchanges, effort.sweep / 2)?;
-            load.burst(&work.exchanges, effort.sweep)
+            load.burst(&work.exchanges, effort.sweep)?;
+            Ok(load)
         };
-        let burst = match (sweep(), contestant) {
-            (Ok(burst), _) => burst,
+        match (warm(), contestant) {
+            (Ok(load), _) => field.push((index, load)),
             (Err(error), Contestant::Other(_)) => {
                 eprintln!("left out: {}", of(server, work, &error));
-                continue;
             }
             (Err(error), _) => return Err(of(server, work, &error)),
-        };
-        let rate = burst.rate();
-        if best.is_none_or(|(_, best_rate)| rate > best_rate) {
-            best = Some((index, rate));
         }
     }
-    Ok(best.map(|(index, _)| index))
+    let mut sweep = effort.sweep;
+    while field.len() > 1 {
+        let mut rated = Vec::new();
+        for (index, mut load) in field {
+            let burst = load
+                .burst(&work.exchanges, sweep)
+                .map_err(|error| of(&servers[index], work, &error))?;
+            rated.push((burst.rate(), index, load));
+        }
+        rated.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
+        rated.truncate(rated.len().div_ceil(2));
+        field = rated
+            .into_iter()
+            .map(|(_, index, load)| (index, load))
+            .collect();
+        sweep *= 2;
+    }
+    Ok(field.pop().map(|(index, _)| index))
 }
 
 pub fn of(server: &Server, work: &Work, error: &std::io::Error) -> Failure {
@@ -277,16 +291,31 @@ pub fn of(server: &Server, work: &Work, error: &std::io::Error) -> Failure {
 /// The ratio of two servers that are the same: 1, if the method is sound and the machine is quiet. Nothing when
 /// that was not measured.
 pub fn twins(cells: &[Cell]) -> Option<Estimate> {
-    let mut all = Vec::new();
-    for cell in cells {
-        let pair = (
-            cell.row(Contestant::WorkerAgain),
-            cell.row(Contestant::Worker),
-        );
-        if let (Some(again), Some(worker)) = pair {
-            all.extend(ratios(&again.rates, &worker.rates));
-        }
-    }
+    over_all(cells, Contestant::WorkerAgain, Contestant::Worker, |row| {
+        &row.rates
+    })
+}
+
+/// This version's share of the one before: of its requests a second, and of its processor time a request. Nothing
+/// when that was not measured.
+pub fn since_before(cells: &[Cell]) -> Option<(Estimate, Estimate)> {
+    let over_all = |figure| over_all(cells, Contestant::Worker, Contestant::Before, figure);
+    Some((over_all(|row| &row.rates)?, over_all(|row| &row.costs)?))
+}
+
+/// The ratios of two contestants in all cells that have both.
+fn over_all(
+    cells: &[Cell],
+    one: Contestant,
+    other: Contestant,
+    figure: fn(&Row) -> &[f64],
+) -> Option<Estimate> {
+    let pairs = cells
+        .iter()
+        .filter_map(|cell| cell.row(one).zip(cell.row(other)));
+    let all: Vec<f64> = pairs
+        .flat_map(|(one, other)| ratios(figure(one), figure(other)))
+        .collect();
     (!all.is_empty()).then(|| estimate(&all))
 }
 

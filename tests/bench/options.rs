@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use crate::servers::Other;
 
-pub const USAGE: &str =
-    "known: --quick, --only WORK, --also NAME=URL, --also NAME=COMMAND, --output FILE";
+pub const USAGE: &str = "known: --quick, --only WORK, --also NAME=URL, --also NAME=COMMAND, --before BINARY, --output FILE";
 
 pub struct Options {
     pub is_quick: bool,
@@ -13,6 +12,8 @@ pub struct Options {
     pub only: Option<String>,
     /// More servers.
     pub also: Vec<Other>,
+    /// An earlier version of Troupe.
+    pub before: Option<PathBuf>,
     pub output: Option<PathBuf>,
 }
 
@@ -22,6 +23,7 @@ impl Options {
             is_quick: false,
             only: None,
             also: Vec::new(),
+            before: None,
             output: None,
         };
         let mut arguments = arguments;
@@ -35,6 +37,7 @@ impl Options {
                 "--quick" => options.is_quick = true,
                 "--only" => options.only = Some(value()?),
                 "--also" => options.also.push(Other::read(&value()?)?),
+                "--before" => options.before = Some(value()?.into()),
                 "--output" => options.output = Some(value()?.into()),
                 other => return Err(format!("unknown argument {other} ({USAGE})")),
             }

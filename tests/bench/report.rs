@@ -120,6 +120,13 @@ impl Report<'_> {
             );
         }
         text.push('\n');
+        if let Some((rates, costs)) = measure::since_before(&self.results.cells) {
+            let [rates, costs] = [rates, costs].map(tables::interval);
+            let _ = writeln!(
+                text,
+                "- Troupe, worker, of the version before (hello, all connection counts together): {rates} of its requests, {costs} of its processor time"
+            );
+        }
         let starts = &self.results.alone;
         for alone in starts {
             let contestant = alone.setup.contestant;

@@ -22,6 +22,8 @@ pub enum Contestant {
     Worker,
     /// Troupe in worker mode once more: it must come out as the other one does.
     WorkerAgain,
+    /// An earlier version in worker mode, which the command line names.
+    Before,
     /// The bare actix-web handler in Troupe's binary.
     Bare,
     /// nginx in front of php-fpm.
@@ -36,10 +38,16 @@ impl Contestant {
             Self::Classic => "Troupe, classic",
             Self::Worker => "Troupe, worker",
             Self::WorkerAgain => "Troupe, worker (again)",
+            Self::Before => "Troupe before, worker",
             Self::Bare => "bare actix-web",
             Self::Fpm => "nginx + php-fpm",
             Self::Other(other) => &other.name,
         }
+    }
+
+    /// Whether it is there only for the worker to be compared with.
+    pub fn is_yardstick_of_worker(self) -> bool {
+        matches!(self, Self::WorkerAgain | Self::Before)
     }
 
     /// All its setups.
@@ -53,7 +61,7 @@ impl Contestant {
             counts.into_iter().map(setup).collect()
         };
         match self {
-            Self::Classic | Self::Worker | Self::WorkerAgain => all(TROUPE.to_vec()),
+            Self::Classic | Self::Worker | Self::WorkerAgain | Self::Before => all(TROUPE.to_vec()),
             Self::Bare => all(vec![(1, 0), (2, 0)]),
             Self::Fpm => {
                 let pairs = |workers| FPM.iter().map(move |children| (workers, *children));
@@ -132,6 +140,8 @@ impl Setup {
 /// What all servers have in common.
 pub struct Launcher {
     pub troupe: PathBuf,
+    /// An earlier version of it.
+    pub before: Option<PathBuf>,
     pub fpm: PathBuf,
     pub site: PathBuf,
     /// Where sockets, logs and configurations lie.
@@ -156,6 +166,7 @@ impl Launcher {
     pub fn new(troupe: &Path, fpm: &Path, site: &Path, folder: &Path) -> Self {
         Self {
             troupe: troupe.to_owned(),
+            before: None,
             fpm: fpm.to_owned(),
             site: site.to_owned(),
             folder: folder.to_owned(),
@@ -190,8 +201,14 @@ impl Launcher {
                     .args(["bench-handler", "--listen", &address]);
                 server.spawn(command, &folder)?;
             }
-            Contestant::Classic | Contestant::Worker | Contestant::WorkerAgain => {
-                let mut command = Command::new(&self.troupe);
+            Contestant::Classic
+            | Contestant::Worker
+            | Contestant::WorkerAgain
+            | Contestant::Before => {
+                let mut command = Command::new(match (setup.contestant, &self.before) {
+                    (Contestant::Before, Some(before)) => before,
+                    _ => &self.troupe,
+                });
                 command
                     .env("TROUPE_SERVER_IO_THREADS", setup.network.to_string())
                     .args(["php-server", "--admin", "off", "--listen", &address])

@@ -36,7 +36,7 @@ impl Work {
             Contestant::Bare => self.who == Who::Everybody,
             Contestant::Worker => self.who != Who::WithoutWorkers,
             // The second worker is there to be compared with the first one.
-            Contestant::WorkerAgain => self.name == "hello",
+            Contestant::WorkerAgain | Contestant::Before => self.name == "hello",
             Contestant::Classic | Contestant::Fpm | Contestant::Other(_) => true,
         }
     }

@@ -3,73 +3,130 @@
 //! The record is made where the response body is dropped, whatever ends it: the last byte, a client that
 //! left, an error. Then the request is no longer in flight for its connection either.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::RequestHead;
-use actix_web::http::{Method, StatusCode, Uri, Version, header};
+use actix_web::http::header::{self, HeaderName};
+use actix_web::http::{StatusCode, Version};
+use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
-use crate::logging::ACCESS;
+use crate::logging::{ACCESS, Access, Line};
 use crate::php;
 use crate::server::InFlight;
 
 /// What is known of a request before it is answered.
 pub struct Record {
+    access: Access,
     id: u64,
     received: Instant,
-    method: Method,
-    uri: Uri,
-    version: Version,
-    host: String,
-    client: String,
-    agent: String,
+    request: HttpRequest,
 }
 
 impl Record {
-    pub fn new(id: u64, received: Instant, request: &RequestHead, client: String) -> Self {
-        let text = |name| {
-            let value = request.headers.get(name);
-            value.map_or(String::new(), |value: &header::HeaderValue| {
-                String::from_utf8_lossy(value.as_bytes()).into_owned()
-            })
-        };
+    pub fn new(access: Access, id: u64, received: Instant, request: HttpRequest) -> Self {
         Self {
+            access,
             id,
             received,
-            method: request.method.clone(),
-            uri: request.uri.clone(),
-            version: request.version,
-            host: match request.uri.authority() {
-                Some(authority) => authority.to_string(),
-                None => text(header::HOST),
-            },
-            client,
-            agent: text(header::USER_AGENT),
+            request,
         }
     }
 
-    fn write(&self, status: StatusCode, bytes: u64, is_complete: bool) {
-        let ms = self.received.elapsed().as_secs_f64() * 1e3;
+    fn write(&self, client: &str, status: StatusCode, bytes: u64, is_complete: bool) {
+        let answered = Answered {
+            id: self.id,
+            request: self.request.head(),
+            client,
+            status,
+            bytes,
+            took: self.received.elapsed(),
+            is_complete,
+        };
+        match &self.access {
+            Access::Json(log) => log.write(ACCESS, |line| answered.write(line)),
+            Access::Traced => answered.trace(),
+        }
+    }
+}
+
+/// All that a record holds.
+struct Answered<'a> {
+    id: u64,
+    request: &'a RequestHead,
+    client: &'a str,
+    status: StatusCode,
+    bytes: u64,
+    took: Duration,
+    is_complete: bool,
+}
+
+impl Answered<'_> {
+    fn trace(&self) {
         tracing::info!(
             target: ACCESS,
             request = self.id,
             client = self.client,
-            method = self.method.as_str(),
-            uri = self.uri.path_and_query().map_or("", |uri| uri.as_str()),
-            version = ?self.version,
-            host = self.host,
-            status = status.as_u16(),
-            bytes,
-            ms = (ms * 1e3).round() / 1e3,
-            complete = is_complete,
-            agent = self.agent,
+            method = self.request.method.as_str(),
+            uri = self.uri(),
+            version = self.version(),
+            host = &*self.host(),
+            status = self.status.as_u16(),
+            bytes = self.bytes,
+            ms = self.micros() as f64 / 1e3,
+            complete = self.is_complete,
+            agent = &*self.header(&header::USER_AGENT),
         );
+    }
+
+    /// The same without a detour: every request has a record.
+    fn write(&self, line: &mut Line) {
+        line.number("request", self.id);
+        line.text("client", self.client);
+        line.text("method", self.request.method.as_str());
+        line.text("uri", self.uri());
+        line.text("version", self.version());
+        line.text("host", &self.host());
+        line.number("status", self.status.as_u16().into());
+        line.number("bytes", self.bytes);
+        line.thousandths("ms", self.micros());
+        line.flag("complete", self.is_complete);
+        line.text("agent", &self.header(&header::USER_AGENT));
+    }
+
+    fn uri(&self) -> &str {
+        let uri = self.request.uri.path_and_query();
+        uri.map_or("", |uri| uri.as_str())
+    }
+
+    fn version(&self) -> &'static str {
+        match self.request.version {
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2.0",
+            _ => "HTTP/1.1",
+        }
+    }
+
+    fn host(&self) -> Cow<'_, str> {
+        match self.request.uri.authority() {
+            Some(authority) => authority.as_str().into(),
+            None => self.header(&header::HOST),
+        }
+    }
+
+    fn header(&self, name: &HeaderName) -> Cow<'_, str> {
+        let value = self.request.headers.get(name);
+        value.map_or("".into(), |value| String::from_utf8_lossy(value.as_bytes()))
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
     }
 }
 
@@ -83,8 +140,16 @@ fn client(address: Option<SocketAddr>) -> String {
 
 /// Writes the record of a request that was refused before the application saw it.
 pub fn refused(request: &RequestHead, status: StatusCode) {
-    let client = client(request.peer_addr);
-    Record::new(php::next_id(), Instant::now(), request, client).write(status, 0, true);
+    let answered = Answered {
+        id: php::next_id(),
+        request,
+        client: &client(request.peer_addr),
+        status,
+        bytes: 0,
+        took: Duration::ZERO,
+        is_complete: true,
+    };
+    answered.trace();
 }
 
 /// Writes the record of what a client sent instead of a request.
@@ -114,7 +179,7 @@ pub fn follow(
             is_complete,
             status,
             record,
-            _in_flight: in_flight,
+            in_flight,
         })
     })
 }
@@ -125,7 +190,7 @@ struct Followed {
     is_complete: bool,
     status: StatusCode,
     record: Option<Record>,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl MessageBody for Followed {
@@ -153,7 +218,58 @@ impl MessageBody for Followed {
 impl Drop for Followed {
     fn drop(&mut self) {
         if let Some(record) = &self.record {
-            record.write(self.status, self.bytes, self.is_complete);
+            let client = self.in_flight.facts().client();
+            record.write(client, self.status, self.bytes, self.is_complete);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logging::json_for_tests;
+    use actix_web::test::TestRequest;
+    use serde_json::Value;
+
+    #[test]
+    fn a_record_is_the_same_whichever_way_it_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let (log, traced) = json_for_tests(&path);
+        let traced = tracing::Dispatch::new(traced);
+        for request in [
+            TestRequest::with_uri("/a?b=%22c")
+                .insert_header(("host", "a.org:81"))
+                .insert_header(("user-agent", "a \"b\" \\ \t c")),
+            TestRequest::with_uri("http://b.org/").version(Version::HTTP_2),
+        ] {
+            let request = request.to_http_request();
+            let answered = Answered {
+                id: 7,
+                request: request.head(),
+                client: "::1",
+                status: StatusCode::NOT_FOUND,
+                bytes: 12,
+                took: Duration::from_micros(1_020),
+                is_complete: false,
+            };
+            log.write(ACCESS, |line| answered.write(line));
+            tracing::dispatcher::with_default(&traced, || answered.trace());
+        }
+        log.flush();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let records: Vec<Value> = text
+            .lines()
+            .map(|line| {
+                let mut record: Value = serde_json::from_str(line).unwrap();
+                record["timestamp"].take();
+                record
+            })
+            .collect();
+        assert_eq!(records.len(), 4);
+        assert_eq!(records[0], records[1]);
+        assert_eq!(records[2], records[3]);
+        assert_eq!(records[0]["agent"], "a \"b\" \\ \t c");
+        assert_eq!(records[2]["host"], "b.org");
     }
 }

@@ -17,6 +17,7 @@ use crate::compress;
 use crate::config::Encoding;
 use crate::config::value::Table;
 use crate::host::Host;
+use crate::logging::Access;
 use crate::php::{self, Hub, Job, Limits, Pool};
 use crate::route::{Hosts, Router, Script, Target};
 use crate::server::Facts;
@@ -32,7 +33,7 @@ pub struct State {
     /// Request line and headers, in bytes.
     pub header_size: u64,
     pub compress: Vec<Encoding>,
-    pub log_access: bool,
+    pub access: Option<Access>,
 }
 
 /// One site, ready to serve.
@@ -95,10 +96,10 @@ async fn serve(
     };
     let in_flight = facts.enter();
     let id = php::next_id();
-    let record = state.log_access.then(|| {
-        let client = facts.client().to_owned();
-        Record::new(id, received, request.head(), client)
-    });
+    let record = state
+        .access
+        .clone()
+        .map(|access| Record::new(access, id, received, request.clone()));
     let about = About {
         facts,
         id,

@@ -17,7 +17,7 @@ use troupe_sapi::EngineConfig;
 use crate::app::{self, State};
 use crate::config::value::Table;
 use crate::config::{self, Background, Config, RestartPolicy, Worker};
-use crate::logging;
+use crate::logging::Logs;
 use crate::php::{BodyLimits, Limits, Pool};
 use crate::route::{Hosts, Router};
 use crate::watch;
@@ -170,7 +170,7 @@ fn child(policy: &RestartPolicy) -> ChildSpec {
 }
 
 /// The state of the application, with the doors of the pools that the tree has opened.
-pub fn state(config: &Config, tree: &Handle) -> io::Result<State> {
+pub fn state(config: &Config, tree: &Handle, logs: &Logs) -> io::Result<State> {
     let server = &config.server;
     let classic = Pool {
         port: tree.classic().clone(),
@@ -195,7 +195,7 @@ pub fn state(config: &Config, tree: &Handle) -> io::Result<State> {
         },
         header_size: server.header_size.0,
         compress: server.compress.clone(),
-        log_access: logging::access_is_on(server),
+        access: logs.access().cloned(),
     })
 }
 

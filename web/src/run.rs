@@ -65,7 +65,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
 
     let engine = Arc::new(Engine::start(&assembly::engine(config))?);
     let tree = troupe_actors::start(assembly::tree(config), engine.clone())?;
-    let state = Arc::new(assembly::state(config, &tree)?);
+    let state = Arc::new(assembly::state(config, &tree, &logs)?);
     let settings = Settings::new(&config.server);
     let (was_asked, farewell) = actix_web::rt::System::new().block_on(async {
         let mut signals = Signals::listen()?;

@@ -3,11 +3,11 @@
 //! Every request has a record, so its line is written straight into the buffer that goes to the sink.
 
 use std::cell::RefCell;
-use std::fmt::{self, Debug, Write};
+use std::fmt::{self, Debug};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -26,120 +26,148 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        thread_local! {
-            static LINE: RefCell<String> = RefCell::default();
-        }
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            write_record(line, event)?;
-            writer.write_str(line)
-        })
+        let metadata = event.metadata();
+        with_line(
+            metadata.level(),
+            metadata.target(),
+            |line| event.record(&mut Fields(line)),
+            |line| writer.write_str(line),
+        )
     }
 }
 
-fn write_record(line: &mut String, event: &Event<'_>) -> fmt::Result {
-    let metadata = event.metadata();
-    line.push_str("{\"timestamp\":\"");
-    write_time(line, SystemTime::now())?;
-    line.push_str("\",\"level\":\"");
-    line.push_str(metadata.level().as_str());
-    line.push('"');
-    let mut fields = Fields {
-        line,
-        result: Ok(()),
-    };
-    event.record(&mut fields);
-    fields.result?;
-    line.push_str(",\"target\":\"");
-    Escaped(line).write_str(metadata.target())?;
-    line.push_str("\"}\n");
-    Ok(())
+/// Makes up one line, and has it used before the next one is made.
+pub fn with_line<T>(
+    level: &Level,
+    target: &str,
+    fields: impl FnOnce(&mut Line),
+    used: impl FnOnce(&str) -> T,
+) -> T {
+    thread_local! {
+        static LINE: RefCell<Line> = RefCell::default();
+    }
+    LINE.with_borrow_mut(|line| {
+        line.0.clear();
+        line.0.push_str("{\"timestamp\":\"");
+        write_time(&mut line.0, SystemTime::now());
+        line.0.push_str("\",\"level\":\"");
+        line.0.push_str(level.as_str());
+        line.0.push('"');
+        fields(line);
+        line.text("target", target);
+        line.0.push_str("}\n");
+        used(&line.0)
+    })
 }
 
-struct Fields<'a> {
-    line: &'a mut String,
-    result: fmt::Result,
-}
+/// A line, in the making. Fields are named in the code, with nothing to escape.
+#[derive(Default)]
+pub struct Line(String);
 
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: impl FnOnce(&mut String) -> fmt::Result) {
-        if self.result.is_ok() {
-            self.name(field);
-            self.result = value(self.line);
-        }
+impl Line {
+    fn name(&mut self, name: &str) {
+        self.0.push_str(",\"");
+        self.0.push_str(name);
+        self.0.push_str("\":");
     }
 
-    fn name(&mut self, field: &Field) {
-        self.line.push_str(",\"");
-        // Fields are named in the code, with nothing to escape.
-        self.line.push_str(field.name());
-        self.line.push_str("\":");
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.0.push('"');
+        escape(&mut self.0, value);
+        self.0.push('"');
+    }
+
+    pub fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        self.0.push_str(itoa::Buffer::new().format(value));
+    }
+
+    pub fn flag(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.0.push_str(if value { "true" } else { "false" });
+    }
+
+    /// A number of thousandths as a number of wholes.
+    pub fn thousandths(&mut self, name: &str, value: u64) {
+        self.number(name, value / 1000);
+        self.0.push('.');
+        push_padded(&mut self.0, value % 1000, 3);
     }
 }
+
+struct Fields<'a>(&'a mut Line);
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, |line| quoted(line, |text| text.write_str(value)));
+        self.0.text(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, |line| quoted(line, |text| write!(text, "{value:?}")));
+        self.0.text(field.name(), &format!("{value:?}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |line| write!(line, "{value}"));
+        self.0.number(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, |line| write!(line, "{value}"));
+        self.0.name(field.name());
+        self.0.0.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, |line| match value.is_finite() {
-            true => write!(line, "{value}"),
-            false => line.write_str("null"),
-        });
+        self.0.name(field.name());
+        match value.is_finite() {
+            true => self.0.0.push_str(&value.to_string()),
+            false => self.0.0.push_str("null"),
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, |line| {
-            line.write_str(if value { "true" } else { "false" })
-        });
+        self.0.flag(field.name(), value);
     }
 }
 
-fn quoted(line: &mut String, text: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) -> fmt::Result {
-    line.write_char('"')?;
-    text(&mut Escaped(line))?;
-    line.write_char('"')
+/// Text inside quotes.
+fn escape(line: &mut String, text: &str) {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Looks at all bytes without a branch, sixteen at a time: hardly a text has one to escape.
+    let mut is_plain = true;
+    for byte in text.bytes() {
+        is_plain &= !is_special(byte);
+    }
+    if is_plain {
+        return line.push_str(text);
+    }
+    for char in text.chars() {
+        match char {
+            '"' => line.push_str("\\\""),
+            '\\' => line.push_str("\\\\"),
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            control if control < ' ' => {
+                line.push_str("\\u00");
+                let hex = |digit: u32| char::from_digit(digit, 16).unwrap_or('0');
+                line.push(hex(u32::from(control) / 16));
+                line.push(hex(u32::from(control) % 16));
+            }
+            plain => line.push(plain),
+        }
+    }
 }
 
-/// Text inside quotes.
-struct Escaped<'a>(&'a mut String);
-
-impl Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        while let Some(at) = rest.bytes().position(is_special) {
-            self.0.push_str(&rest[..at]);
-            match rest.as_bytes()[at] {
-                b'"' => self.0.push_str("\\\""),
-                b'\\' => self.0.push_str("\\\\"),
-                b'\n' => self.0.push_str("\\n"),
-                b'\r' => self.0.push_str("\\r"),
-                b'\t' => self.0.push_str("\\t"),
-                control => write!(self.0, "\\u{control:04x}")?,
-            }
-            rest = &rest[at + 1..];
-        }
-        self.0.push_str(rest);
-        Ok(())
+/// The last `digits` decimal digits.
+fn push_padded(text: &mut String, number: u64, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = number / 10_u64.pow(place) % 10;
+        text.push(char::from(b'0' + digit as u8));
     }
 }
 
 /// RFC 3339 in UTC, with microseconds. The second is spelled out once for all its lines.
-fn write_time(line: &mut String, time: SystemTime) -> fmt::Result {
+fn write_time(line: &mut String, time: SystemTime) {
     thread_local! {
         static SECOND: RefCell<(u64, String)> = RefCell::default();
     }
@@ -147,23 +175,20 @@ fn write_time(line: &mut String, time: SystemTime) -> fmt::Result {
     SECOND.with_borrow_mut(|(second, text)| {
         if text.is_empty() || *second != since.as_secs() {
             *second = since.as_secs();
-            text.clear();
-            write_second(text, *second)?;
+            *text = spell_second(*second);
         }
         line.push_str(text);
-        Ok(())
-    })?;
-    write!(line, ".{:06}Z", since.subsec_micros())
+    });
+    line.push('.');
+    push_padded(line, since.subsec_micros().into(), 6);
+    line.push('Z');
 }
 
-fn write_second(text: &mut String, second: u64) -> fmt::Result {
+fn spell_second(second: u64) -> String {
     let (days, in_day) = (second / 86_400, second % 86_400);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (in_day / 3600, in_day / 60 % 60, in_day % 60);
-    write!(
-        text,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-    )
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// The date of a day since 1970. Years are counted from March, so that the odd day comes last in them.
@@ -189,7 +214,7 @@ mod tests {
 
     fn time(second: u64) -> String {
         let mut text = String::new();
-        write_time(&mut text, UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+        write_time(&mut text, UNIX_EPOCH + Duration::from_secs(second));
         text
     }
 
@@ -207,15 +232,27 @@ mod tests {
         }
         let micros = UNIX_EPOCH + Duration::from_micros(1_000_007);
         let mut text = String::new();
-        write_time(&mut text, micros).unwrap();
+        write_time(&mut text, micros);
         assert_eq!(text, "1970-01-01T00:00:01.000007Z");
     }
 
     #[test]
     fn whatever_a_text_holds_the_line_is_json() {
         let all: String = (0..0x250).filter_map(char::from_u32).collect();
-        let mut line = String::new();
-        quoted(&mut line, |text| text.write_str(&all)).unwrap();
-        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), all);
+        let mut line = Line::default();
+        line.text("all", &all);
+        let value = line.0.strip_prefix(",\"all\":").unwrap();
+        assert_eq!(serde_json::from_str::<String>(value).unwrap(), all);
+    }
+
+    #[test]
+    fn thousandths_are_a_fraction() {
+        let mut line = Line::default();
+        for (value, expected) in [(0, 0.0), (7, 0.007), (1_250, 1.25), (12_000, 12.0)] {
+            line.0.clear();
+            line.thousandths("ms", value);
+            let value = line.0.strip_prefix(",\"ms\":").unwrap();
+            assert_eq!(serde_json::from_str::<f64>(value).unwrap(), expected);
+        }
     }
 }

@@ -91,6 +91,11 @@ impl Sink {
         Ok(())
     }
 
+    /// Takes one line, which is not urgent.
+    pub fn append(&self, line: &[u8]) {
+        self.0.append(line);
+    }
+
     /// Writes what waits.
     pub fn flush(&self) {
         self.0.flush();

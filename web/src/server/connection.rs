@@ -118,6 +118,13 @@ impl Facts {
 /// A request between its head and the end of its response.
 pub struct InFlight(Rc<Facts>);
 
+impl InFlight {
+    /// Of its connection.
+    pub fn facts(&self) -> &Facts {
+        &self.0
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);

@@ -7,8 +7,11 @@
 #include "shim.h"
 
 static zend_string **known;
+static size_t known_count;
 static zend_string *worker_name, *worker_background, *worker_boots;
+static zend_string *time_of_request, *float_time_of_request, *proxy;
 static bool is_filtered;
+static zend_auto_global_callback php_create_server;
 static zif_handler php_filter_input, php_filter_input_array, php_filter_has_var;
 
 troupe_bytes troupe_server_var_name(const troupe_vars *vars, const troupe_entry *entry)
@@ -17,18 +20,31 @@ troupe_bytes troupe_server_var_name(const troupe_vars *vars, const troupe_entry 
                                 : (troupe_bytes){vars->bytes + entry->name, entry->name_len};
 }
 
-static void put(HashTable *array, const troupe_vars *vars, const troupe_entry *entry)
+static zend_never_inline zend_string *new_text(const char *text, size_t len)
 {
     zval value;
 
-    ZVAL_STRINGL_FAST(&value, vars->bytes + entry->value, entry->value_len);
-    if (entry->name_len == 0) {
-        zend_hash_update(array, known[entry->name], &value);
-    } else {
-        zend_string *name = zend_string_init(vars->bytes + entry->name, entry->name_len, 0);
-        zend_symtable_update(array, name, &value);
-        zend_string_release(name);
+    ZVAL_STRINGL_FAST(&value, text, len);
+    return Z_STR(value);
+}
+
+static zend_never_inline zend_string *replace_last(zend_string **last, const char *text, size_t len)
+{
+    if (*last) {
+        zend_string_release(*last);
     }
+    *last = new_text(text, len);
+    return zend_string_copy(*last);
+}
+
+static zend_never_inline void put_other(HashTable *array, const troupe_vars *vars, const troupe_entry *entry)
+{
+    zend_string *name = zend_string_init(vars->bytes + entry->name, entry->name_len, 0);
+    zval value;
+
+    ZVAL_STR(&value, new_text(vars->bytes + entry->value, entry->value_len));
+    zend_symtable_update(array, name, &value);
+    zend_string_release(name);
 }
 
 /* The extension puts the value into PHP's array as well as its own. */
@@ -44,14 +60,39 @@ static void put_filtered(const troupe_vars *vars, const troupe_entry *entry)
     efree(value);
 }
 
-static void put_all(zval *array, const troupe_vars *vars, bool filtered)
+static void put_all_filtered(const troupe_vars *vars)
 {
     for (size_t i = 0; i < vars->count; i++) {
-        if (filtered) {
-            put_filtered(vars, &vars->entries[i]);
-        } else {
-            put(Z_ARRVAL_P(array), vars, &vars->entries[i]);
+        put_filtered(vars, &vars->entries[i]);
+    }
+}
+
+/* Most values are the same from request to request: those of a worker's last one are kept for that. */
+static void put_all(zval *array, const troupe_vars *vars, zend_string **last)
+{
+    if (is_filtered) {
+        put_all_filtered(vars);
+        return;
+    }
+    for (size_t i = 0; i < vars->count; i++) {
+        const troupe_entry *entry = &vars->entries[i];
+        const char *text = vars->bytes + entry->value;
+        zend_string *string;
+        zval value;
+
+        if (entry->name_len != 0) {
+            put_other(Z_ARRVAL_P(array), vars, entry);
+            continue;
         }
+        if (!last) {
+            string = new_text(text, entry->value_len);
+        } else if (last[entry->name] && zend_string_equals_cstr(last[entry->name], text, entry->value_len)) {
+            string = zend_string_copy(last[entry->name]);
+        } else {
+            string = replace_last(&last[entry->name], text, entry->value_len);
+        }
+        ZVAL_STR(&value, string);
+        zend_hash_update(Z_ARRVAL_P(array), known[entry->name], &value);
     }
 }
 
@@ -88,14 +129,70 @@ void troupe_register_server_variables(zval *array)
         return;
     }
     self->filter_knows = is_filtered;
-    zend_hash_extend(Z_ARRVAL_P(array), 64, 0);
     if (self->run->kind != TROUPE_RUN_REQUEST) {
         put_worker(array, self->run);
-        put_all(array, &self->run->vars, is_filtered);
+        put_all(array, &self->run->vars, NULL);
     }
     if (self->request) {
-        put_all(array, &self->request->vars, is_filtered);
+        put_all(array, &self->request->vars, self->last_values);
     }
+}
+
+void troupe_server_vars_loop_begins(troupe_thread *self)
+{
+    self->last_values = ecalloc(known_count, sizeof(*self->last_values));
+}
+
+void troupe_server_vars_loop_ends(troupe_thread *self)
+{
+    for (size_t i = 0; i < known_count; i++) {
+        if (self->last_values[i]) {
+            zend_string_release(self->last_values[i]);
+        }
+    }
+    efree(self->last_values);
+    self->last_values = NULL;
+}
+
+/* PHP has more to say of these: who logged in, the arguments of a command, what it advises against. */
+static bool is_plain(const troupe_thread *self)
+{
+    bool has_argv = SG(request_info).argc || (PHP_VERSION_ID >= 80500 && PG(register_argc_argv));
+    bool has_user = SG(request_info).auth_user || SG(request_info).auth_password || SG(request_info).auth_digest;
+
+    return self && self->run && !is_filtered && !has_argv && !has_user && PG(variables_order) &&
+           strpbrk(PG(variables_order), "Ss");
+}
+
+/* What PHP's own callback makes of a plain request, in an array of the right size and with names that are known. */
+static bool create_server(zend_string *name)
+{
+    troupe_thread *self = troupe_self;
+    zval *kept = &PG(http_globals)[TRACK_VARS_SERVER], array, value;
+
+    if (!is_plain(self)) {
+        return php_create_server(name);
+    }
+    array_init_size(&array, (uint32_t)(self->run->vars.count + (self->request ? self->request->vars.count : 0)) + 8);
+    zend_hash_real_init_mixed(Z_ARRVAL(array));
+    troupe_register_server_variables(&array);
+    ZVAL_DOUBLE(&value, sapi_get_request_time());
+    zend_hash_update(Z_ARRVAL(array), float_time_of_request, &value);
+    ZVAL_LONG(&value, zend_dval_to_lval(Z_DVAL(value)));
+    zend_hash_update(Z_ARRVAL(array), time_of_request, &value);
+    if (PG(register_argc_argv)) {
+        php_build_argv(SG(request_info).query_string, &array);
+    }
+    if (UNEXPECTED(zend_hash_find_known_hash(Z_ARRVAL(array), proxy))) {
+        /* PHP trusts the process's own only. */
+        zval_ptr_dtor(&array);
+        return php_create_server(name);
+    }
+    zval_ptr_dtor(kept);
+    ZVAL_COPY_VALUE(kept, &array);
+    Z_ADDREF(array);
+    zend_hash_update(&EG(symbol_table), name, &array);
+    return false;
 }
 
 /* A script is about to ask the extension. Scripts that changed $_SERVER have a copy of their own, the others find the
@@ -115,10 +212,10 @@ static void tell_filter(zend_execute_data *execute_data)
     }
     self->filter_knows = true;
     if (self->run->kind != TROUPE_RUN_REQUEST) {
-        put_all(NULL, &self->run->vars, true);
+        put_all_filtered(&self->run->vars);
     }
     if (self->request) {
-        put_all(NULL, &self->request->vars, true);
+        put_all_filtered(&self->request->vars);
     }
 }
 
@@ -163,7 +260,9 @@ static zend_string *permanent(const char *text, size_t len)
 void troupe_server_vars_install(const troupe_bytes *names, size_t count)
 {
     const char *filter_default = zend_ini_string(ZEND_STRL("filter.default"), 0);
+    zend_auto_global *global = zend_hash_find_ptr(CG(auto_globals), ZSTR_KNOWN(ZEND_STR_AUTOGLOBAL_SERVER));
 
+    known_count = count;
     known = pemalloc(count * sizeof(*known), 1);
     for (size_t i = 0; i < count; i++) {
         known[i] = permanent(names[i].ptr, names[i].len);
@@ -171,8 +270,13 @@ void troupe_server_vars_install(const troupe_bytes *names, size_t count)
     worker_name = permanent(ZEND_STRL("FRANKENPHP_WORKER_NAME"));
     worker_background = permanent(ZEND_STRL("FRANKENPHP_WORKER_BACKGROUND"));
     worker_boots = permanent(ZEND_STRL("FRANKENPHP_WORKER"));
+    time_of_request = permanent(ZEND_STRL("REQUEST_TIME"));
+    float_time_of_request = permanent(ZEND_STRL("REQUEST_TIME_FLOAT"));
+    proxy = permanent(ZEND_STRL("HTTP_PROXY"));
     /* Scripts can't change it. */
     is_filtered = filter_default && *filter_default && strcasecmp(filter_default, "unsafe_raw") != 0;
+    php_create_server = global->auto_global_callback;
+    global->auto_global_callback = create_server;
     watch("filter_input", ZEND_FN(filter_input), &php_filter_input);
     watch("filter_input_array", ZEND_FN(filter_input_array), &php_filter_input_array);
     watch("filter_has_var", ZEND_FN(filter_has_var), &php_filter_has_var);

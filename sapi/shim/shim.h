@@ -45,6 +45,7 @@ typedef struct troupe_thread {
     HashTable *seen_vars;          /* copies that get_vars handed out in this run, by name */
     uint32_t handing_out;          /* calls of get_vars that are at it */
     struct troupe_kept *kept;      /* what the worker script had set up before its loop */
+    zend_string **last_values;     /* in $_SERVER, by the numbers of their names; while `kept` is there */
     troupe_trace trace;
 } troupe_thread;
 
@@ -88,11 +89,16 @@ void troupe_with_headers(sapi_headers_struct *headers, void (*send)(const troupe
 
 /* server_vars.c */
 void troupe_register_server_variables(zval *array);
-/* Once, before any other PHP thread exists. Keeps the names in permanent strings. */
+/* Once, before any thread has copied the table of superglobals. Keeps the names in permanent strings. */
 void troupe_server_vars_install(const troupe_bytes *names, size_t count);
+/* A worker script's loop. */
+void troupe_server_vars_loop_begins(troupe_thread *self);
+void troupe_server_vars_loop_ends(troupe_thread *self);
 troupe_bytes troupe_server_var_name(const troupe_vars *vars, const troupe_entry *entry);
 
 /* worker.c */
+/* Once, when every extension has started. */
+void troupe_worker_install(void);
 bool troupe_run_script(troupe_thread *self);
 ZEND_FUNCTION(frankenphp_handle_request);
 

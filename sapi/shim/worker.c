@@ -12,6 +12,7 @@
 #include <locale.h>
 #include <sys/stat.h>
 
+#include <ext/date/php_date.h>
 #include <ext/session/php_session.h>
 #include <ext/spl/spl_exceptions.h>
 
@@ -44,13 +45,32 @@ static void bail_again_after_an_inner_bailout(void)
     }
 }
 
-static void call_module(const char *name, bool startup)
-{
-    zend_module_entry *module = zend_hash_str_find_ptr(&module_registry, name, strlen(name));
+/* Extensions whose request begins and ends with each of ours; NULL for one that is not there. */
+static zend_module_entry *session_module, *filter_module, *random_module, *date_module;
 
-    if (module && startup && module->request_startup_func) {
+static zend_module_entry *find_module(const char *name)
+{
+    return zend_hash_str_find_ptr(&module_registry, name, strlen(name));
+}
+
+void troupe_worker_install(void)
+{
+    session_module = find_module("session");
+    filter_module = find_module("filter");
+    random_module = find_module("random");
+    date_module = find_module("date");
+}
+
+static void begin_request_of(zend_module_entry *module)
+{
+    if (module && module->request_startup_func) {
         module->request_startup_func(module->type, module->module_number);
-    } else if (module && !startup && module->request_shutdown_func) {
+    }
+}
+
+static void end_request_of(zend_module_entry *module)
+{
+    if (module && module->request_shutdown_func) {
         module->request_shutdown_func(module->type, module->module_number);
     }
 }
@@ -67,6 +87,7 @@ static void keep(troupe_thread *self)
     zend_ini_entry *entry;
     zend_string *name;
 
+    troupe_server_vars_loop_begins(self);
     zend_hash_init(&kept->ini, 8, NULL, ZVAL_PTR_DTOR, 0);
     if (EG(modified_ini_directives)) {
         ZEND_HASH_FOREACH_STR_KEY_PTR(EG(modified_ini_directives), name, entry) {
@@ -137,16 +158,16 @@ static void restore_handler(zval *handler, zval *kept, zend_stack *stack, int de
     ZVAL_COPY(handler, kept);
 }
 
+/* After the settings: what date_default_timezone_set() was given wins over date.timezone. */
 static void restore_timezone(struct troupe_kept *kept)
 {
-    zval now, result;
+    const char *now = TSRMG_BULK(*date_module->globals_id_ptr, zend_date_globals *)->timezone;
 
-    timezone_get(&now);
-    if (!zend_is_identical(&now, &kept->timezone)) {
+    if (now && strcmp(now, Z_STRVAL(kept->timezone)) != 0) {
         zend_function *set = zend_hash_str_find_ptr(CG(function_table), ZEND_STRL("date_default_timezone_set"));
+        zval result;
         zend_call_known_function(set, NULL, NULL, &result, 1, &kept->timezone, NULL);
     }
-    zval_ptr_dtor(&now);
 }
 
 static void restore_locale(void)
@@ -201,7 +222,7 @@ static void restore(struct troupe_kept *kept)
     restore_locale();
     restore_umask();
     restore_last_error();
-    call_module("random", true); /* what was seeded must not foretell the next request's numbers */
+    begin_request_of(random_module); /* what was seeded must not foretell the next request's numbers */
     if (kept->directory[0] && VCWD_GETCWD(directory, sizeof(directory)) && strcmp(directory, kept->directory) != 0) {
         (void)VCWD_CHDIR(kept->directory);
     }
@@ -221,6 +242,7 @@ static void release_kept(troupe_thread *self)
 
     if (kept) {
         self->kept = NULL;
+        troupe_server_vars_loop_ends(self);
         zend_hash_destroy(&kept->ini);
         zval_ptr_dtor(&kept->error_handler);
         zval_ptr_dtor(&kept->exception_handler);
@@ -229,11 +251,12 @@ static void release_kept(troupe_thread *self)
     }
 }
 
-/* Output and headers that the script makes while it answers nobody go to the log. */
+/* Output that the script makes while it answers nobody goes to the log; headers go nowhere. */
 static void open_idle_layers(void)
 {
     php_output_activate();
     sapi_activate();
+    SG(request_info).no_headers = 1;
     SG(sapi_started) = 1;
 }
 
@@ -244,18 +267,35 @@ static void close_idle_layers(void)
     sapi_deactivate();
 }
 
+/* Gives PHP and scripts the array that nobody owns: whoever writes to it gets one of their own. */
+static void put_empty(const zend_auto_global *global, int track)
+{
+    zval empty;
+
+    ZVAL_EMPTY_ARRAY(&PG(http_globals)[track]);
+    ZVAL_EMPTY_ARRAY(&empty);
+    zend_hash_update(&EG(symbol_table), global->name, &empty);
+}
+
 static void fill_superglobals(void)
 {
     static const int mine[] = {TRACK_VARS_POST, TRACK_VARS_GET, TRACK_VARS_COOKIE, TRACK_VARS_SERVER, TRACK_VARS_FILES};
+    bool is_post = !strcasecmp(SG(request_info).request_method, "POST");
     zend_auto_global *global;
 
     for (size_t i = 0; i < sizeof(mine) / sizeof(*mine); i++) {
         zval_ptr_dtor(&PG(http_globals)[mine[i]]);
         ZVAL_UNDEF(&PG(http_globals)[mine[i]]);
     }
-    /* Also those PHP fills just in time: the code that uses them was compiled for an earlier request. */
     ZEND_HASH_MAP_FOREACH_PTR(CG(auto_globals), global) {
-        if (global->auto_global_callback && !zend_string_equals_literal(global->name, "_ENV")) {
+        if (!global->auto_global_callback || global->armed || zend_string_equals_literal(global->name, "_ENV")) {
+            /* Armed: PHP fills it just in time, and no code that names it has been loaded yet. Where some has, it is
+             * not looked at again. */
+        } else if (!is_post && zend_string_equals_literal(global->name, "_POST")) {
+            put_empty(global, TRACK_VARS_POST);
+        } else if (!is_post && zend_string_equals_literal(global->name, "_FILES")) {
+            put_empty(global, TRACK_VARS_FILES);
+        } else {
             global->armed = global->auto_global_callback(global->name);
         }
     } ZEND_HASH_FOREACH_END();
@@ -277,6 +317,14 @@ static void start_output(void)
     }
 }
 
+/* There is none yet that it could replace, and PHP has no part in what it says. */
+static void add_first_header(const char *line, size_t len)
+{
+    sapi_header_struct header = {estrndup(line, len), len};
+
+    zend_llist_add_element(&SG(sapi_headers).headers, &header);
+}
+
 static void open_request(const troupe_request *request)
 {
     close_idle_layers();
@@ -288,12 +336,12 @@ static void open_request(const troupe_request *request)
     sapi_activate();
     SG(sapi_started) = 1;
     if (PG(expose_php)) {
-        sapi_add_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1, 1);
+        add_first_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1);
     }
     zend_atomic_bool_store_ex(&EG(timed_out), false);
     troupe_limit_set(EG(timeout_seconds));
     fill_superglobals();
-    call_module("session", true);
+    begin_request_of(session_module);
 }
 
 /* User code may have left an exception behind: then the script ends here, by a bailout. */
@@ -328,7 +376,7 @@ static void close_session(void)
     for (size_t i = 0; i < SESSION_HANDLERS; i++) {
         ZVAL_COPY(&handlers[i], &SESSION_HANDLER(i));
     }
-    call_module("session", false);
+    end_request_of(session_module);
     for (size_t i = 0; i < SESSION_HANDLERS; i++) {
         zval_ptr_dtor(&SESSION_HANDLER(i));
         ZVAL_COPY_VALUE(&SESSION_HANDLER(i), &handlers[i]);
@@ -341,7 +389,7 @@ static void close_output_and_session(troupe_thread *self)
     end_when_thrown(self);
     close_session();
     bail_again_after_an_inner_bailout();
-    call_module("filter", false);
+    end_request_of(filter_module);
     if (!SG(headers_sent)) {
         php_header();
     }
@@ -368,7 +416,6 @@ static void close_request(troupe_thread *self)
     troupe_request_unbind();
     open_idle_layers();
     restore_settings(self->kept);
-    troupe_limit_set(0); /* which a restored max_execution_time has set */
 }
 
 static void run_callback(troupe_thread *self, zend_fcall_info *callback, zend_fcall_info_cache *cache)

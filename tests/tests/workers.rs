@@ -347,6 +347,28 @@ fn hundreds_of_mixed_requests_of_many_clients_are_each_answered_right() {
 }
 
 #[test]
+fn a_superglobal_that_code_first_names_in_a_later_request_is_that_requests() {
+    let script = b"<?php
+        $answer = function () {
+            echo json_encode(isset($_GET['late']) ? include 'late.php' : null);
+            $_GET['left'] = $_POST['left'] = $_FILES['left'] = $_COOKIE['left'] = 'left';
+        };
+        while (frankenphp_handle_request($answer));";
+    let late = b"<?php return [$_REQUEST, $_SERVER['QUERY_STRING'], $_POST, $_FILES, $_COOKIE];";
+    let files: [(&str, &[u8]); 2] = [("worker.php", script), ("late.php", late)];
+    let server = Setup::with_files(&files)
+        .worker("worker.php", "num = 1")
+        .start();
+    let ask = |query: &str| server.get(&format!("/worker.php?{query}")).json();
+    assert_eq!(ask("early=1"), Value::Null);
+    for late in ["1", "2"] {
+        let query = format!("late={late}");
+        let expected = json!([{"late": late}, query.clone(), [], [], []]);
+        assert_eq!(ask(&query), expected);
+    }
+}
+
+#[test]
 fn a_script_that_leaves_its_loop_by_itself_is_started_again_and_no_request_is_lost() {
     // As Laravel's worker script does after so many requests.
     let script = b"<?php

@@ -30,7 +30,7 @@ pub struct Branch {
     /// Sites only: how a background worker is made that somebody asked for.
     summoner: Option<Summoner>,
     above: Above,
-    /// Those who wait for a child to be ready again.
+    /// Those who wait for a child that is still to be started.
     waiting: Vec<(ChildId, Reply)>,
     timer: Option<SpawnHandle>,
 }
@@ -69,6 +69,7 @@ impl Branch {
             ctx.stop();
             return;
         }
+        self.pass_on();
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
@@ -111,15 +112,26 @@ impl Branch {
         }
     }
 
-    fn answer(&mut self, child: ChildId, result: &Result<(), SteerError>) {
-        let (answered, waiting): (Vec<_>, Vec<_>) = self
-            .waiting
-            .drain(..)
-            .partition(|(waits_for, _)| *waits_for == child);
-        self.waiting = waiting;
-        for (_, reply) in answered {
-            // Whoever asked may no longer wait.
-            let _ = reply.send(result.clone());
+    fn runs(&self, child: ChildId) -> bool {
+        let phase = self.brood.phase(child);
+        matches!(phase, Phase::Starting { .. } | Phase::Up { .. })
+    }
+
+    /// Lets those who waited for a child's start wait within it.
+    fn pass_on(&mut self) {
+        for (child, reply) in std::mem::take(&mut self.waiting) {
+            match self.brood.id_of(child).cloned() {
+                Some(target) if self.runs(child) => {
+                    let action = Action::Await;
+                    let steer = Steer {
+                        target,
+                        action,
+                        reply,
+                    };
+                    self.brood.steer(child, steer);
+                }
+                _ => self.waiting.push((child, reply)),
+            }
         }
     }
 
@@ -155,17 +167,19 @@ impl Branch {
             }
             return;
         };
-        let runs = matches!(
-            self.brood.phase(child),
-            Phase::Starting { .. } | Phase::Up { .. }
-        );
         match steer.action {
-            Action::Restart | Action::Kill if runs => self.brood.steer(child, steer),
+            Action::Restart | Action::Kill | Action::Await if self.runs(child) => {
+                self.brood.steer(child, steer);
+            }
             Action::Restart => {
                 self.waiting.push((child, steer.reply));
                 self.brood.restart_child(child);
             }
+            // It is on its way, or down for a while.
+            Action::Await if !self.brood.rests(child) => self.waiting.push((child, steer.reply)),
             Action::Drain => {
+                // Dropped, those who wait for its start are answered that it went away.
+                self.waiting.retain(|(waits_for, _)| *waits_for != child);
                 self.brood.stop_child(child);
                 let _ = steer.reply.send(Ok(()));
             }
@@ -173,8 +187,8 @@ impl Branch {
                 let error = SteerError::Unfit(steer.target);
                 let _ = steer.reply.send(Err(error));
             }
-            // What does not run has nothing to end.
-            Action::Kill => {
+            // What does not run has nothing to end, and nothing to wait for.
+            Action::Kill | Action::Await => {
                 let _ = steer.reply.send(Ok(()));
             }
         }
@@ -256,21 +270,13 @@ impl Handler<Word> for Branch {
 
     fn handle(&mut self, word: Word, ctx: &mut Context<Self>) {
         match self.brood.hear(word) {
-            Heard::Ready(child) => self.answer(child, &Ok(())),
             Heard::FailedBoot(child, detail) => {
-                if let Some(node) = self.brood.id_of(child).cloned() {
+                if let Some(node) = self.brood.id_of(child) {
                     tracing::warn!(%node, why = %detail, "is down; it will be tried again");
-                    let reason = detail.to_string();
-                    let halted = SteerError::Halted {
-                        node,
-                        reason,
-                        left: 0,
-                    };
-                    self.answer(child, &Err(halted));
                 }
             }
             Heard::Outdated => self.renew_scripts(),
-            Heard::Other => {}
+            Heard::Ready(_) | Heard::Other => {}
         }
         self.settle(ctx);
     }

@@ -162,7 +162,7 @@ impl Handle {
     }
 
     /// Restarts a worker, or every worker of a pool, a site or the server, one at a time in each pool. Returns
-    /// when all are ready again; for a site that was drained, when it is up and starts its workers.
+    /// when all are ready again, or one has failed to be.
     pub async fn restart(&self, node: NodeId) -> Result<(), SteerError> {
         self.steer(node, Action::Restart).await
     }

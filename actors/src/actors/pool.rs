@@ -39,6 +39,8 @@ pub struct Pool {
     rolling: Rolling,
     /// Those who wait for the end of the rolling restart.
     waiting: Vec<Reply>,
+    /// Those who wait for all workers to be ready.
+    awaiting: Vec<Reply>,
     /// A worker has been ready.
     ready: bool,
     /// Everybody was asked to leave: nobody is added any more.
@@ -104,6 +106,7 @@ impl Pool {
             workers: BTreeSet::new(),
             rolling: Rolling::default(),
             waiting: Vec::new(),
+            awaiting: Vec::new(),
             ready: false,
             leaving: false,
             supervision_timer: None,
@@ -143,6 +146,9 @@ impl Pool {
         if let Some(ending) = self.brood.settle() {
             self.end(ending, ctx);
             return;
+        }
+        if self.is_complete() {
+            answer(&mut self.awaiting, &Ok(()));
         }
         if let Some(timer) = self.supervision_timer.take() {
             ctx.cancel_future(timer);
@@ -215,6 +221,7 @@ impl Pool {
         self.rolling.cancel();
         // Dropped, they are answered that the node went away.
         self.waiting.clear();
+        self.awaiting.clear();
         self.brood.stop(within);
     }
 
@@ -231,23 +238,24 @@ impl Pool {
         match progress {
             Progress::Wait => {}
             Progress::Next(child) => self.brood.restart_child(child),
-            Progress::Done => self.answer(&Ok(())),
+            Progress::Done => answer(&mut self.waiting, &Ok(())),
             Progress::Halted(child, left) => {
                 let Some(node) = self.brood.id_of(child).cloned() else {
                     return;
                 };
                 let reason = failure.unwrap_or_default().to_string();
                 tracing::error!(%node, reason, left, "a rolling restart halted; the other workers keep what they have");
-                self.answer(&Err(SteerError::Halted { node, reason, left }));
+                let halted = SteerError::Halted { node, reason, left };
+                answer(&mut self.waiting, &Err(halted));
             }
         }
     }
 
-    fn answer(&mut self, result: &Result<(), SteerError>) {
-        for reply in self.waiting.drain(..) {
-            // Whoever asked may no longer wait.
-            let _ = reply.send(result.clone());
-        }
+    /// Whether all workers that are to run are ready.
+    fn is_complete(&self) -> bool {
+        let is_ready = |child| matches!(self.brood.phase(child), Phase::Up { .. });
+        let mut workers = self.workers.iter();
+        workers.all(|child| is_ready(*child) || self.brood.rests(*child))
     }
 
     // Scaling.
@@ -414,6 +422,15 @@ impl Handler<Word> for Pool {
                 self.follow(progress, None);
             }
             Heard::FailedBoot(child, detail) => {
+                if let Some(node) = self.brood.id_of(child).cloned() {
+                    let reason = detail.to_string();
+                    let halted = SteerError::Halted {
+                        node,
+                        reason,
+                        left: 0,
+                    };
+                    answer(&mut self.awaiting, &Err(halted));
+                }
                 let progress = self.rolling.failed(child);
                 self.follow(progress, Some(detail));
             }
@@ -471,6 +488,7 @@ impl Handler<Steer> for Pool {
                 }
             }
             (Action::Kill, Some(child)) => self.brood.steer(child, steer),
+            (Action::Await, _) if all => self.awaiting.push(steer.reply),
             (Action::Cancel, found) if all || found.is_some() => {
                 let error = SteerError::Unfit(steer.target);
                 let _ = steer.reply.send(Err(error));
@@ -492,6 +510,13 @@ fn grow_worker(post: &Post, birth: Birth) -> Link {
     let address: Addr<Worker> =
         guard::spawn(&census, make, move |panic| words.say(Said::Gone(panic)));
     Link::new(address.clone().recipient(), address.recipient())
+}
+
+fn answer(replies: &mut Vec<Reply>, result: &Result<(), SteerError>) {
+    for reply in replies.drain(..) {
+        // Whoever asked may no longer wait.
+        let _ = reply.send(result.clone());
+    }
 }
 
 /// The answer to a request that nobody is left to serve.

@@ -16,6 +16,8 @@ pub enum Action {
     Kill,
     /// End a task: its sender and its worker are told so.
     Cancel,
+    /// Nothing: the answer is wanted, when all that is to run there is ready, or has failed to be.
+    Await,
 }
 
 /// Why it was not done.

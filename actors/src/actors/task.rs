@@ -184,7 +184,9 @@ impl Handler<Steer> for Task {
             Action::Cancel if self.end(TaskOutcome::Revoked) => Ok(()),
             // It has just ended by itself.
             Action::Cancel => Err(SteerError::NotFound(steer.target)),
-            Action::Restart | Action::Drain | Action::Kill => Err(SteerError::Unfit(steer.target)),
+            Action::Restart | Action::Drain | Action::Kill | Action::Await => {
+                Err(SteerError::Unfit(steer.target))
+            }
         };
         // Whoever asked may no longer wait.
         let _ = steer.reply.send(result);

@@ -270,7 +270,7 @@ impl Handler<Steer> for Tasks {
                 return;
             }
             // A part of a whole site's restart: there is nothing here that could be out of date.
-            (Action::Restart | Action::Kill, None) if myself => Ok(()),
+            (Action::Restart | Action::Kill | Action::Await, None) if myself => Ok(()),
             (Action::Drain | Action::Cancel, None) if myself => {
                 Err(SteerError::Unfit(steer.target))
             }

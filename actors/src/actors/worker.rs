@@ -246,7 +246,9 @@ impl Worker {
                 Ok(())
             }
             // The pool keeps these to itself: it is the one that knows when the worker is ready again.
-            Action::Restart | Action::Drain => Err(SteerError::NotFound(steer.target)),
+            Action::Restart | Action::Drain | Action::Await => {
+                Err(SteerError::NotFound(steer.target))
+            }
             Action::Cancel => Err(SteerError::Unfit(steer.target)),
         };
         // Whoever asked may no longer wait.

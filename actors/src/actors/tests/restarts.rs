@@ -291,6 +291,71 @@ async fn a_drained_pool_takes_no_requests_until_it_is_restarted() {
 }
 
 #[tokio::test]
+async fn a_restart_of_what_was_drained_is_over_when_every_worker_is_ready() {
+    let site = NodeId::site("shop");
+    for (node, at_rest) in [
+        (api(), api()),
+        (site.clone(), site.clone()),
+        (NodeId::root(), site),
+    ] {
+        let gates = [Gate::new(true), Gate::new(true)];
+        let held = gates.clone();
+        let boots = Arc::new(AtomicUsize::new(0));
+        let booted = boots.clone();
+        let stage = Stage::playing(move |scene| {
+            held[booted.fetch_add(1, Ordering::SeqCst) % 2].pass();
+            scene.serve(|_, uri| Ok(uri.to_owned()))
+        });
+        let show = Show::new(&stage, pool(2));
+        for number in [1, 2] {
+            show.state(&worker(number), State::Ready).await;
+        }
+        show.handle.drain(node.clone()).await.unwrap();
+        show.state(&at_rest, State::Stopped).await;
+        gates.iter().for_each(|gate| gate.set(false));
+        let handle = show.handle.clone();
+        let restart = tokio::spawn(async move { handle.restart(node).await });
+        eventually("both boot", || {
+            (boots.load(Ordering::SeqCst) == 4).then_some(())
+        })
+        .await;
+        gates[0].set(true);
+        show.state(&api(), State::Ready).await;
+        assert!(!restart.is_finished(), "one of two is ready");
+        gates[1].set(true);
+        restart.await.unwrap().unwrap();
+        for number in [1, 2] {
+            assert_eq!(show.node(&worker(number)).unwrap().state, State::Ready);
+        }
+        show.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_is_undone_before_it_is_over_says_so() {
+    let gate = Gate::new(true);
+    let held = gate.clone();
+    let stage = Stage::playing(move |scene| {
+        held.pass();
+        scene.serve(|_, uri| Ok(uri.to_owned()))
+    });
+    let show = Show::new(&stage, pool(1));
+    show.get("/").await;
+    let site = NodeId::site("shop");
+    show.handle.drain(site.clone()).await.unwrap();
+    show.state(&site, State::Stopped).await;
+    gate.set(false);
+    let (handle, node) = (show.handle.clone(), site.clone());
+    let restart = tokio::spawn(async move { handle.restart(node).await });
+    show.state(&worker(1), State::Starting).await;
+    show.handle.drain(site.clone()).await.unwrap();
+    assert_eq!(restart.await.unwrap(), Err(SteerError::Gone));
+    gate.set(true);
+    show.state(&site, State::Stopped).await;
+    show.close().await;
+}
+
+#[tokio::test]
 async fn a_drained_pool_that_does_not_come_back_says_so() {
     let broken = Arc::new(AtomicBool::new(false));
     let ill = broken.clone();
@@ -308,7 +373,7 @@ async fn a_drained_pool_that_does_not_come_back_says_so() {
     broken.store(true, Ordering::SeqCst);
     let error = show.handle.restart(api()).await.unwrap_err();
     assert!(
-        matches!(&error, SteerError::Halted { node, reason, .. } if *node == api() && reason.contains("gone"))
+        matches!(&error, SteerError::Halted { node, reason, .. } if *node == worker(1) && reason.contains("gone"))
     );
     show.close().await;
 }

@@ -137,23 +137,15 @@ fn memory_of_thread(
         return Ok(None);
     }
     let [few, many] = [1, 64];
-    let with = |php| step(launcher, Setup { php, ..setup }, ASKING, hello, effort);
+    let with = |php| {
+        let launch = || launcher.launch(Setup { php, ..setup });
+        measured(launch, 1, ASKING, hello, effort)
+    };
     let more = with(many)?.memory.saturating_sub(with(few)?.memory);
     Ok(Some(more as f64 / (many - few) as f64))
 }
 
 /// A server of its own for one figure.
-fn step(
-    launcher: &Launcher,
-    setup: Setup,
-    connections: usize,
-    hello: &Work,
-    effort: Effort,
-) -> Result<Step, Box<dyn Error>> {
-    let launch = || launcher.launch(setup);
-    measured(launch, 1, connections, hello, effort)
-}
-
 fn measured(
     launch: impl FnOnce() -> io::Result<Server>,
     sites: usize,
@@ -182,22 +174,30 @@ fn measured(
     })
 }
 
-/// Troupe's workers from one connection to a thousand, from one PHP thread to 64, from one site to a thousand.
+/// From one connection to ten thousand, from one PHP thread to 64, from one site to a thousand.
 pub fn scale(
     launcher: &Launcher,
     best: Setup,
     hello: &Work,
     effort: Effort,
 ) -> Result<Vec<Step>, Box<dyn Error>> {
-    let by_connections = [1, 16, 64, 256, 1000].map(|connections| (connections, best));
-    let by_threads = [1, 4, 16, 64].map(|php| (ASKING, Setup { php, ..best }));
-    let mut steps = Vec::new();
-    for (connections, setup) in by_connections.into_iter().chain(by_threads) {
-        steps.push(step(launcher, setup, connections, hello, effort)?);
-    }
-    for sites in [1, 1000] {
-        let launch = || launcher.launch_with_sites(best, sites);
-        steps.push(measured(launch, sites, ASKING, hello, effort)?);
-    }
-    Ok(steps)
+    let connections = [1, 16, 64, 256, 1000, 10_000];
+    let by_connections = connections.map(|connections| (connections, best, 1));
+    let by_threads = [1, 4, 16, 64].map(|php| (ASKING, Setup { php, ..best }, 1));
+    let by_sites = [1, 1000].map(|sites| (ASKING, best, sites));
+    let all = by_connections.into_iter().chain(by_threads).chain(by_sites);
+    let ours = all.map(|(connections, setup, sites)| {
+        let launch = || launcher.launch_with_sites(setup, sites);
+        measured(launch, sites, connections, hello, effort)
+    });
+    // What of it is due to the connections themselves.
+    let bare = connections.map(|connections| {
+        let setup = Setup {
+            contestant: Contestant::Bare,
+            network: best.network,
+            php: 0,
+        };
+        measured(|| launcher.launch(setup), 1, connections, hello, effort)
+    });
+    ours.chain(bare).collect()
 }

@@ -54,12 +54,13 @@ pub fn nginx(folder: &Path, site: &Path, workers: usize, address: SocketAddr) ->
     )
 }
 
-/// Troupe's, with so many sites. The first has no name and serves all other hosts, by a worker.
+/// Troupe's, with so many sites. The first has no name and serves all other hosts, by a worker, before which all
+/// clients may wait.
 pub fn sites(site: &Path, setup: Setup, address: SocketAddr, sites: usize) -> String {
     let Setup { network, php, .. } = setup;
     let script = site.join("index.php");
     let mut text = format!(
-        "[server]\nlisten = [\"{address}\"]\nio_threads = {network}\n[admin]\nlisten = \"off\"\n\
+        "[server]\nlisten = [\"{address}\"]\nio_threads = {network}\nqueue_length = 16384\n[admin]\nlisten = \"off\"\n\
          [php]\nthreads = 1\n[[site]]\nroot = {site:?}\n\
          [[site.worker]]\nscript = {script:?}\nnum = {php}\n"
     );

@@ -131,15 +131,16 @@ pub fn scale(text: &mut String, steps: &[Step]) {
     }
     text.push_str(
         "## Scale\n\n\
-         Hello in worker mode, a server of its own for every row.\n\n\
-         | c | setup | sites | requests/s | µs of processor a request | memory, MiB | launch to first answer, ms |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n",
+         Hello in worker mode and by the bare handler, a server of its own for every row; `queue_length` is 16384, so that ten thousand may wait.\n\n\
+         | c | server | setup | sites | requests/s | µs of processor a request | memory, MiB | launch to first answer, ms |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for step in steps {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {:.0} | {:.0} | {:.1} | {:.0} |",
+            "| {} | {} | {} | {} | {:.0} | {:.0} | {:.1} | {:.0} |",
             step.connections,
+            step.setup.contestant.name(),
             step.setup.label(),
             step.sites,
             step.rate,

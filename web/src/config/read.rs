@@ -35,7 +35,8 @@ fn server(mut section: Section<'_>, base: &Path) -> Server {
     let server = Server {
         listen: listeners(section.get("listen", vec![local]), base),
         reuse_port: section.get("reuse_port", false),
-        io_threads: section.get("io_threads", processors()),
+        // The other half is left to PHP, which takes far more time for a request than the network does.
+        io_threads: section.get("io_threads", processors().div_ceil(2)),
         max_connections: section.get("max_connections", 25_000),
         header_size: section.get("header_size", Size::kib(64)),
         body_size: section.get("body_size", Size::mib(128)),

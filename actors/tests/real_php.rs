@@ -94,15 +94,17 @@ fn request(
 ) -> (Box<Request>, ResponseReader) {
     let (response, reader) = response_port();
     let mut vars = ServerVars::new();
-    vars.push(VarName::RequestMethod, "GET");
-    vars.push(VarName::QueryString, query);
+    let method = vars.push(VarName::RequestMethod, "GET");
+    let uri = vars.text(format!("/?{query}"));
+    let query = vars.push(VarName::QueryString, query);
+    let script = vars.text(path.as_bytes());
     let request = Request {
         id: REQUESTS.fetch_add(1, Ordering::Relaxed),
         received: Instant::now(),
-        method: c"GET".into(),
-        uri: CString::new(format!("/?{query}")).unwrap(),
-        query: CString::new(query).unwrap(),
-        script: path,
+        method,
+        uri,
+        query,
+        script,
         content_type: None,
         content_length: 0,
         cookie: None,

@@ -3,7 +3,7 @@
 //! A panic never crosses into C: [`enter`] catches it, reports it and returns the callback's failure status.
 //! None of these functions enters PHP, so no jump passes through them.
 
-use std::ffi::{CString, OsStr, c_char, c_int, c_void};
+use std::ffi::{OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ use crate::control::Activity;
 use crate::driver::{Failure, RequestEnd, ScriptEnd, ScriptExit, WorkerKind};
 use crate::request::RequestBody;
 use crate::response::Head;
-use crate::server_vars::{Entry, ServerVars};
+use crate::server_vars::{Entry, ServerVars, Text};
 use crate::thread::{Current, Local};
 use crate::wait::{Heed, Interrupted, KillReason};
 
@@ -129,16 +129,17 @@ fn native_vars(vars: &ServerVars) -> troupe_vars {
 }
 
 fn native_request(current: &Current) -> troupe_request {
-    let optional = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
     let held = &current.held;
+    let text = |text| held.vars.c_text(text);
+    let optional = |text: Option<Text>| text.map_or(ptr::null(), |text| held.vars.c_text(text));
     troupe_request {
-        method: held.method.as_ptr(),
-        uri: held.uri.as_ptr(),
-        query: held.query.as_ptr(),
-        script: held.script.as_ptr(),
-        content_type: optional(&held.content_type),
-        cookie: optional(&held.cookie),
-        authorization: optional(&held.authorization),
+        method: text(held.method),
+        uri: text(held.uri),
+        query: text(held.query),
+        script: text(held.script),
+        content_type: optional(held.content_type),
+        cookie: optional(held.cookie),
+        authorization: optional(held.authorization),
         content_length: held.content_length,
         protocol: held.protocol,
         vars: native_vars(&held.vars),

@@ -45,7 +45,7 @@ pub use request::{Request, RequestBody};
 pub use response::{
     ClientLeft, Head, Outcome, Part, ResponseReader, ResponseWriter, Withdrawal, response_port,
 };
-pub use server_vars::ServerVars;
+pub use server_vars::{ServerVars, Text};
 pub use thread::PhpThread;
 pub use var_name::VarName;
 pub use wait::{Heed, Interrupted, KillReason, Wait};

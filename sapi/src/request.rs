@@ -2,7 +2,6 @@
 //!
 //! `web` builds it on an I/O thread; the thread that takes it from the pool's queue owns it from then on.
 
-use std::ffi::CString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use crate::background::Scope;
 use crate::body::BodyReader;
 use crate::response::ResponseWriter;
-use crate::server_vars::ServerVars;
+use crate::server_vars::{ServerVars, Text};
 
 /// The request body.
 pub enum RequestBody {
@@ -23,28 +22,28 @@ pub enum RequestBody {
     Stream(BodyReader),
 }
 
-/// One HTTP request for a PHP script.
+/// One HTTP request for a PHP script. Its texts are in the buffer of its variables.
 pub struct Request {
     /// Unique in this process; in every log line of this request.
     pub id: u64,
     /// When the server had read its head.
     pub received: Instant,
     /// As the client sent it.
-    pub method: CString,
+    pub method: Text,
     /// Path and query as the client sent them.
-    pub uri: CString,
+    pub uri: Text,
     /// What follows the first `?`, not decoded; empty without one.
-    pub query: CString,
+    pub query: Text,
     /// The script's absolute path.
-    pub script: CString,
+    pub script: Text,
     /// The `Content-Type` header.
-    pub content_type: Option<CString>,
+    pub content_type: Option<Text>,
     /// The `Content-Length` header, or -1 when the body is chunked.
     pub content_length: i64,
     /// The `Cookie` header; several are joined with `"; "`.
-    pub cookie: Option<CString>,
+    pub cookie: Option<Text>,
     /// The `Authorization` header, for `PHP_AUTH_USER` and its like.
-    pub authorization: Option<CString>,
+    pub authorization: Option<Text>,
     /// 1000 for HTTP/1.0, 1001 for HTTP/1.1, 2000 for HTTP/2.
     pub protocol: u32,
     /// What `$_SERVER` holds.

@@ -1,6 +1,6 @@
 //! A PHP thread: one OS thread, one Zend context, driven by a [`Driver`].
 
-use std::ffi::{CString, c_void};
+use std::ffi::c_void;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use crate::driver::{Driver, Run, WorkerScript};
 use crate::engine::STACK;
 use crate::request::{Request, RequestBody};
 use crate::response::ResponseWriter;
-use crate::server_vars::ServerVars;
+use crate::server_vars::{ServerVars, Text};
 use crate::wait::Wait;
 use crate::watchdog::Watchdog;
 
@@ -115,13 +115,13 @@ enum Take {
 
 /// The strings of a request.
 pub(crate) struct Held {
-    pub(crate) method: CString,
-    pub(crate) uri: CString,
-    pub(crate) query: CString,
-    pub(crate) script: CString,
-    pub(crate) content_type: Option<CString>,
-    pub(crate) cookie: Option<CString>,
-    pub(crate) authorization: Option<CString>,
+    pub(crate) method: Text,
+    pub(crate) uri: Text,
+    pub(crate) query: Text,
+    pub(crate) script: Text,
+    pub(crate) content_type: Option<Text>,
+    pub(crate) cookie: Option<Text>,
+    pub(crate) authorization: Option<Text>,
     pub(crate) content_length: i64,
     pub(crate) protocol: u32,
     pub(crate) vars: ServerVars,
@@ -130,11 +130,11 @@ pub(crate) struct Held {
 impl Local {
     /// Takes a request in hand, if it can be served.
     fn take(&mut self, request: Box<Request>) -> Take {
-        let text = |c_text: &CString| c_text.to_string_lossy().into_owned();
+        let text = |text| String::from_utf8_lossy(request.vars.get(text)).into_owned();
         let activity = Activity::Request {
             id: request.id,
-            method: text(&request.method),
-            uri: text(&request.uri),
+            method: text(request.method),
+            uri: text(request.uri),
         };
         let breaker = request.response.breaker();
         if !self
@@ -158,7 +158,7 @@ impl Local {
         self.request = Some(Current {
             id: request.id,
             taken: Instant::now(),
-            bodyless: request.method.as_bytes() == b"HEAD",
+            bodyless: request.vars.get(request.method) == b"HEAD",
             held: Held {
                 method: request.method,
                 uri: request.uri,
@@ -227,10 +227,10 @@ impl Local {
 
     /// Who is asking, for reports: the request's URI or the worker's name.
     pub(crate) fn who(&self) -> String {
-        let request = self.request.as_ref().map(|current| &current.held.uri);
-        let name = request.or(self.script.as_ref().map(|script| &script.name));
-        name.map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
+        let request = self.request.as_ref().map(|current| &current.held);
+        let uri = request.map(|held| held.vars.get(held.uri));
+        let name = uri.or_else(|| Some(self.script.as_ref()?.name.as_bytes()));
+        String::from_utf8_lossy(name.unwrap_or_default()).into_owned()
     }
 
     /// Asks the driver for the next request whose client is still there. A script that is being killed gets

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Answer, Pool, answer_of, await_first_part, c, engine_with, folder, request};
+use common::{Answer, Pool, answer_of, await_first_part, engine_with, folder, request};
 use troupe_sapi::{BodyWriter, Outcome, Request, RequestBody, ResponseReader, body_port};
 
 /// Where PHP puts uploaded files.
@@ -103,7 +103,8 @@ const BOUNDARY: &str = "between-parts";
 fn upload(script: &str) -> (Box<Request>, ResponseReader, BodyWriter) {
     let (mut request, reader) = request(script, "do=upload");
     let (writer, body) = body_port();
-    request.content_type = Some(c(&format!("multipart/form-data; boundary={BOUNDARY}")));
+    let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+    request.content_type = Some(request.vars.text(content_type));
     request.content_length = 1_000_000;
     request.body = RequestBody::Stream(body);
     (request, reader, writer)

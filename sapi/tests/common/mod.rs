@@ -116,17 +116,20 @@ impl Driver for Plain {
 pub fn request(script: &str, query: &str) -> (Box<Request>, ResponseReader) {
     let (response, reader) = response_port();
     let mut vars = ServerVars::new();
-    vars.push(VarName::RequestMethod, "POST");
-    vars.push(VarName::QueryString, query);
+    let method = vars.push(VarName::RequestMethod, "POST");
+    let uri = vars.text("/");
+    let query = vars.push(VarName::QueryString, query);
+    let script = vars.text(path_text(&script_path(script)).as_bytes());
+    let content_type = vars.text("text/plain");
     vars.push_environment("WHO", "you");
     let request = Request {
         id: 1,
         received: Instant::now(),
-        method: c("POST"),
-        uri: c("/"),
-        query: c(query),
-        script: path_text(&script_path(script)),
-        content_type: Some(c("text/plain")),
+        method,
+        uri,
+        query,
+        script,
+        content_type: Some(content_type),
         content_length: 4,
         cookie: None,
         authorization: None,

@@ -18,9 +18,7 @@ mod hub;
 mod response;
 mod vars;
 
-use std::ffi::CString;
 use std::future::poll_fn;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -36,7 +34,7 @@ pub use self::body::BodyLimits;
 use self::body::{Body, BodyProblem};
 use self::exchange::{Exchange, Step};
 pub use self::hub::Hub;
-use self::vars::{Sources, join, server_vars};
+use self::vars::{Sources, lay_out};
 use crate::answer;
 use crate::config::value::Table;
 use crate::host::Host;
@@ -91,7 +89,7 @@ pub async fn respond(job: Job<'_>, payload: Payload) -> HttpResponse<BoxBody> {
         Err(problem) => return refuse_body(problem),
     };
     let (request, mut exchange) = exchange(&job, body);
-    match job.pool.port.submit(Box::new(request)) {
+    match job.pool.port.submit(request) {
         Ok(()) => {}
         Err(Refused::Full(_)) => {
             tracing::debug!(request = job.id, "refused: the queue is full");
@@ -163,44 +161,37 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
     value.to_str().ok()?.parse().ok()
 }
 
-fn exchange(job: &Job<'_>, body: Body) -> (Request, Exchange) {
+fn exchange(job: &Job<'_>, body: Body) -> (Box<Request>, Exchange) {
     let (response, reader) = response_port();
-    let request = job.request;
-    let uri = request.uri();
-    let header = |name: header::HeaderName| {
-        let values = request.headers().get_all(&name);
-        let joined = join(&name, values);
-        (!joined.is_empty()).then(|| c_text(joined))
-    };
-    let vars = server_vars(&Sources {
-        request,
+    let laid = lay_out(&Sources {
+        request: job.request,
         facts: job.facts,
         host: &job.host,
         script: &job.script,
         env: [job.site_env, &job.pool.env],
         content_length: body.length,
     });
-    let request = Request {
+    let request = Box::new(Request {
         id: job.id,
         received: job.received,
-        method: c_text(request.method().as_str()),
-        uri: c_text(uri.path_and_query().map_or("/", |uri| uri.as_str())),
-        query: c_text(uri.query().unwrap_or_default()),
-        script: c_text(job.script.file.script_filename.as_os_str().as_bytes()),
-        content_type: header(header::CONTENT_TYPE),
+        method: laid.method,
+        uri: laid.uri,
+        query: laid.query,
+        script: laid.script,
+        content_type: laid.content_type,
         content_length: match (&body.body, body.length) {
             (RequestBody::Empty, _) => 0,
             (_, Some(length)) => i64::try_from(length).unwrap_or(-1),
             (_, None) => -1,
         },
-        cookie: header(header::COOKIE),
-        authorization: header(header::AUTHORIZATION),
-        protocol: match request.version() {
+        cookie: laid.cookie,
+        authorization: laid.authorization,
+        protocol: match job.request.version() {
             Version::HTTP_10 => 1000,
             Version::HTTP_2 => 2000,
             _ => 1001,
         },
-        vars,
+        vars: laid.vars,
         scope: job.scope.clone(),
         body: body.body,
         response,
@@ -209,14 +200,9 @@ fn exchange(job: &Job<'_>, body: Body) -> (Request, Exchange) {
         // that no longer gets to move anything.
         body_idle_timeout: Some(2 * job.limits.body.idle),
         write_idle_timeout: Some(job.limits.write_idle),
-    };
+    });
     (
         request,
         Exchange::new(body.pump, reader, job.limits.wait, job.hub.clone()),
     )
-}
-
-/// Paths and header values hold no NUL: the parsers before have refused those.
-fn c_text(text: impl Into<Vec<u8>>) -> CString {
-    CString::new(text).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap};
-use troupe_sapi::{ServerVars, VarName};
+use troupe_sapi::{ServerVars, Text, VarName};
 
 use crate::config::value::Table;
 use crate::host::Host;
@@ -26,33 +26,50 @@ pub struct Sources<'a> {
     pub content_length: Option<u64>,
 }
 
+/// The variables, and what else PHP wants to know of a request, which is all in their buffer.
+pub struct Laid {
+    pub vars: ServerVars,
+    pub method: Text,
+    pub uri: Text,
+    pub query: Text,
+    pub script: Text,
+    pub content_type: Option<Text>,
+    pub cookie: Option<Text>,
+    pub authorization: Option<Text>,
+}
+
 /// Lays the variables out. Those of the environment come last, since the last of a name wins.
-pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
-    let Sources {
+pub fn lay_out(sources: &Sources<'_>) -> Laid {
+    let &Sources {
         request,
         facts,
         host,
         script,
         ..
     } = sources;
-    let mut vars = ServerVars::new();
+    let mut vars = ServerVars::with_room(room(sources));
     // HTTP/2 has no such header, and a request's target outweighs it.
+    let host_text = vars.text(host.as_str());
     if !host.as_str().is_empty() {
-        vars.push(VarName::HttpHost, host.as_str());
+        vars.push_text(VarName::HttpHost, host_text);
     }
-    push_headers(&mut vars, request.headers());
+    let Headers {
+        content_type,
+        cookie,
+        authorization,
+    } = push_headers(&mut vars, request.headers());
 
-    let uri = request.uri();
     let is_https = facts.tls.is_some();
     vars.push(VarName::GatewayInterface, "CGI/1.1");
     vars.push(VarName::ServerSoftware, SOFTWARE);
     vars.push(VarName::ServerProtocol, protocol(request));
-    vars.push(VarName::RequestMethod, request.method().as_str());
-    vars.push(
-        VarName::RequestUri,
-        uri.path_and_query().map_or("/", |uri| uri.as_str()),
-    );
-    vars.push(VarName::QueryString, uri.query().unwrap_or_default());
+    let method = vars.push(VarName::RequestMethod, request.method().as_str());
+    let path_and_query = request.uri().path_and_query();
+    let uri = path_and_query.map_or("/", |uri| uri.as_str());
+    let before_query = uri.len() - request.uri().query().map_or(0, str::len);
+    let uri = vars.push(VarName::RequestUri, uri);
+    let query = uri.after(before_query);
+    vars.push_text(VarName::QueryString, query);
     vars.push(
         VarName::RequestScheme,
         if is_https { "https" } else { "http" },
@@ -63,48 +80,42 @@ pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
         vars.push(VarName::SslCipher, &tls.cipher);
     }
 
-    vars.push(VarName::ServerName, host.name());
-    match &facts.addresses {
+    vars.push_text(VarName::ServerName, host_text.first(host.name().len()));
+    let (client, client_port) = match &facts.addresses {
         Some(addresses) => {
             vars.push(VarName::ServerAddr, &addresses.own_ip);
             vars.push(VarName::ServerPort, &addresses.own_port);
-            vars.push(VarName::RemoteAddr, &addresses.client_ip);
-            vars.push(VarName::RemoteHost, &addresses.client_ip);
-            vars.push(VarName::RemotePort, &addresses.client_port);
+            (&*addresses.client_ip, &*addresses.client_port)
         }
         None => {
             // A unix socket has no addresses; the port is the one the client believes in.
             vars.push(VarName::ServerAddr, "unix:");
             vars.push(VarName::ServerPort, host.port().unwrap_or("80"));
-            vars.push(VarName::RemoteAddr, "unix:");
-            vars.push(VarName::RemoteHost, "unix:");
-            vars.push(VarName::RemotePort, "0");
+            ("unix:", "0")
         }
-    }
+    };
+    let client = vars.push(VarName::RemoteAddr, client);
+    vars.push_text(VarName::RemoteHost, client);
+    vars.push(VarName::RemotePort, client_port);
 
     let document_root = script.file.document_root.as_os_str().as_bytes();
     vars.push(VarName::DocumentRoot, document_root);
-    vars.push(
+    let filename = vars.push(
         VarName::ScriptFilename,
         script.file.script_filename.as_os_str().as_bytes(),
     );
-    vars.push(VarName::ScriptName, &script.file.script_name);
-    vars.push(VarName::DocumentUri, &script.file.script_name);
-    vars.push(
-        VarName::PhpSelf,
-        [&script.file.script_name[..], &script.path_info].concat(),
-    );
-    if !script.path_info.is_empty() {
-        vars.push(VarName::PathInfo, &script.path_info);
-        vars.push(
-            VarName::PathTranslated,
-            [document_root, &script.path_info].concat(),
-        );
+    let name = vars.push(VarName::ScriptName, &script.file.script_name);
+    vars.push_text(VarName::DocumentUri, name);
+    match script.path_info.as_slice() {
+        [] => vars.push_text(VarName::PhpSelf, name),
+        path_info => {
+            let own = [&script.file.script_name, path_info].concat();
+            vars.push(VarName::PhpSelf, own);
+            vars.push(VarName::PathInfo, path_info);
+            vars.push(VarName::PathTranslated, [document_root, path_info].concat());
+        }
     }
 
-    if let Some(content_type) = request.headers().get(header::CONTENT_TYPE) {
-        vars.push(VarName::ContentType, content_type);
-    }
     if let Some(length) = sources.content_length {
         vars.push(VarName::ContentLength, length.to_string());
     }
@@ -113,7 +124,37 @@ pub fn server_vars(sources: &Sources<'_>) -> ServerVars {
             vars.push_environment(name, value);
         }
     }
-    vars
+    Laid {
+        vars,
+        method,
+        uri,
+        query,
+        script: filename,
+        content_type,
+        cookie,
+        authorization,
+    }
+}
+
+/// Bytes that the variables will take, or a little more.
+fn room(sources: &Sources<'_>) -> usize {
+    /// Names of headers grow by as much, and all values by their ends.
+    const PREFIX: usize = "HTTP_".len() + 1;
+    const FIXED: usize = 256;
+    let headers = sources.request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + PREFIX);
+    let target = sources.request.uri().path_and_query();
+    let file = &sources.script.file;
+    let paths = file.document_root.as_os_str().len()
+        + file.script_filename.as_os_str().len()
+        + 2 * file.script_name.len();
+    let env = sources.env.into_iter().flatten();
+    let env = env.map(|(name, value)| name.len() + value.len() + 1);
+    headers.sum::<usize>()
+        + target.map_or(0, |target| target.as_str().len())
+        + paths
+        + env.sum::<usize>()
+        + FIXED
 }
 
 fn protocol(request: &HttpRequest) -> &'static str {
@@ -124,29 +165,48 @@ fn protocol(request: &HttpRequest) -> &'static str {
     }
 }
 
+/// Headers that PHP looks at itself.
+#[derive(Default)]
+struct Headers {
+    content_type: Option<Text>,
+    cookie: Option<Text>,
+    authorization: Option<Text>,
+}
+
 /// `HTTP_*`. Several headers of one name are joined, cookies by `; ` (RFC 9113, section 8.2.3). Host, type
-/// and length of the body have their variables already.
-fn push_headers(vars: &mut ServerVars, headers: &HeaderMap) {
+/// and length of the body have variables of their own.
+fn push_headers(vars: &mut ServerVars, headers: &HeaderMap) -> Headers {
+    let mut found = Headers::default();
     for name in headers.keys() {
-        if matches!(
-            *name,
-            header::HOST | header::CONTENT_TYPE | header::CONTENT_LENGTH
-        ) {
+        if matches!(*name, header::HOST | header::CONTENT_LENGTH) {
             continue;
         }
         let mut values = headers.get_all(name);
         let Some(first) = values.next() else { continue };
-        let Some(second) = values.next() else {
-            vars.push_header(name.as_str(), first);
-            continue;
+        let joined;
+        let value = match values.next() {
+            None => first.as_bytes(),
+            Some(second) => {
+                joined = join(name, [first, second].into_iter().chain(values));
+                joined.as_slice()
+            }
         };
-        let joined = join(name, [first, second].into_iter().chain(values));
-        vars.push_header(name.as_str(), joined);
+        match *name {
+            header::CONTENT_TYPE => {
+                found.content_type = Some(vars.push(VarName::ContentType, value));
+            }
+            header::COOKIE => found.cookie = vars.push_header(name.as_str(), value),
+            header::AUTHORIZATION => found.authorization = vars.push_header(name.as_str(), value),
+            _ => {
+                vars.push_header(name.as_str(), value);
+            }
+        }
     }
+    found
 }
 
 /// The values of a header of several lines as one.
-pub fn join<'a>(
+fn join<'a>(
     name: &header::HeaderName,
     values: impl Iterator<Item = &'a header::HeaderValue>,
 ) -> Vec<u8> {
@@ -188,7 +248,7 @@ mod tests {
             content_length: Some(3),
         };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let vars = server_vars(&sources);
+        let vars = lay_out(&sources).vars;
         vars.iter()
             .map(|(name, value)| (text(name), text(value)))
             .collect()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use troupe_sapi::{
     Activity, Driver, Failure, Head, KillReason, Outcome, Part, Request, RequestBody, RequestEnd,
-    ResponseReader, Run, ScriptEnd, ScriptExit, ServerVars, Status, Wait, response_port,
+    ResponseReader, Run, ScriptEnd, ScriptExit, ServerVars, Status, Text, Wait, response_port,
 };
 
 use super::super::thread::{Control, Spawn, Spawned};
@@ -45,7 +45,7 @@ impl Scene<'_> {
             if !request.response.begin() {
                 continue;
             }
-            let uri = request.uri.to_string_lossy().into_owned();
+            let uri = uri_of(&request);
             self.control.begin(Activity::Request {
                 id: request.id,
                 method: "GET".into(),
@@ -204,7 +204,7 @@ impl Stage {
                     if !request.response.begin() {
                         continue;
                     }
-                    let uri = request.uri.to_string_lossy().into_owned();
+                    let uri = uri_of(&request);
                     control.begin(Activity::Request {
                         id: request.id,
                         method: "GET".into(),
@@ -416,23 +416,27 @@ impl Control for StageControl {
 
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
+fn uri_of(request: &Request) -> String {
+    String::from_utf8_lossy(request.vars.get(request.uri)).into_owned()
+}
+
 /// A request, and where its answer comes.
 pub fn request(uri: &str) -> (Box<Request>, ResponseReader) {
     let (response, reader) = response_port();
-    let c_text = |text: &str| std::ffi::CString::new(text).unwrap();
+    let mut vars = ServerVars::new();
     let request = Request {
         id: REQUESTS.fetch_add(1, Ordering::SeqCst),
         received: Instant::now(),
-        method: c_text("GET"),
-        uri: c_text(uri),
-        query: c_text(""),
-        script: c_text("/srv/index.php"),
+        method: vars.text("GET"),
+        uri: vars.text(uri),
+        query: Text::default(),
+        script: vars.text("/srv/index.php"),
         content_type: None,
         content_length: 0,
         cookie: None,
         authorization: None,
         protocol: 1001,
-        vars: ServerVars::new(),
+        vars,
         scope: None,
         body: RequestBody::Empty,
         response,

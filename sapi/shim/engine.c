@@ -37,6 +37,7 @@ static zend_result install(void)
     troupe_limit_install();
     troupe_server_vars_install(engine_config->names, engine_config->name_count);
     troupe_worker_install();
+    troupe_leftovers_install();
     troupe_trace_install();
     /* Every thread gets a copy of the table as it is now, this one too. */
     lock_ini(engine_config->ini_locked);

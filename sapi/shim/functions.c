@@ -30,6 +30,16 @@ void troupe_replace(const char *name, zif_handler handler)
     }
 }
 
+void troupe_wrap(const char *name, zif_handler handler, zif_handler *before)
+{
+    zend_internal_function *function = troupe_internal_function(name);
+
+    if (function) {
+        *before = function->handler;
+        function->handler = handler;
+    }
+}
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle_request, 0, 1, _IS_BOOL, 0)
     ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
 ZEND_END_ARG_INFO()

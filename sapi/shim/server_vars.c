@@ -237,16 +237,6 @@ static ZEND_FUNCTION(filter_has_var)
     php_filter_has_var(INTERNAL_FUNCTION_PARAM_PASSTHRU);
 }
 
-static void watch(const char *name, zif_handler handler, zif_handler *php)
-{
-    zend_internal_function *function = troupe_internal_function(name);
-
-    if (function) {
-        *php = function->handler;
-        function->handler = handler;
-    }
-}
-
 /* Not in OPcache's memory, where it would be lost with a restart. */
 static zend_string *permanent(const char *text, size_t len)
 {
@@ -277,7 +267,7 @@ void troupe_server_vars_install(const troupe_bytes *names, size_t count)
     is_filtered = filter_default && *filter_default && strcasecmp(filter_default, "unsafe_raw") != 0;
     php_create_server = global->auto_global_callback;
     global->auto_global_callback = create_server;
-    watch("filter_input", ZEND_FN(filter_input), &php_filter_input);
-    watch("filter_input_array", ZEND_FN(filter_input_array), &php_filter_input_array);
-    watch("filter_has_var", ZEND_FN(filter_has_var), &php_filter_has_var);
+    troupe_wrap("filter_input", ZEND_FN(filter_input), &php_filter_input);
+    troupe_wrap("filter_input_array", ZEND_FN(filter_input_array), &php_filter_input_array);
+    troupe_wrap("filter_has_var", ZEND_FN(filter_has_var), &php_filter_has_var);
 }

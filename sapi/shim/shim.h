@@ -102,6 +102,19 @@ void troupe_worker_install(void);
 bool troupe_run_script(troupe_thread *self);
 ZEND_FUNCTION(frankenphp_handle_request);
 
+/* leftovers.c */
+typedef struct troupe_leftovers {
+    zval internal_errors; /* libxml's mode: a bool */
+    zval stream_options;  /* of the default stream context */
+    bool has_notifier;    /* that context */
+} troupe_leftovers;
+void troupe_leftovers_install(void);
+void troupe_leftovers_keep(troupe_leftovers *kept);
+void troupe_leftovers_restore(const troupe_leftovers *kept);
+void troupe_leftovers_release(troupe_leftovers *kept);
+/* php_output_deactivate() between two requests of a worker script. */
+void troupe_output_deactivate(void);
+
 /* thread.c */
 void troupe_observe_errors(void);
 void troupe_execute(const char *script);
@@ -169,6 +182,8 @@ void troupe_ready(void);
 /* NULL when no extension has it or disable_functions took it. */
 zend_internal_function *troupe_internal_function(const char *name);
 void troupe_replace(const char *name, zif_handler handler);
+/* The same, and leaves PHP's own in `before`. */
+void troupe_wrap(const char *name, zif_handler handler, zif_handler *before);
 
 /* streams.c */
 typedef enum troupe_stream_kind { TROUPE_SENT_TASK, TROUPE_RECEIVED_TASK, TROUPE_SIGNALS, TROUPE_STOP } troupe_stream_kind;

@@ -275,18 +275,8 @@ static ZEND_FUNCTION(troupe_ignore_user_abort)
     }
 }
 
-static void replace_handler(const char *name, zif_handler *before, zif_handler handler)
-{
-    zend_internal_function *function = troupe_internal_function(name);
-
-    if (function) {
-        *before = function->handler;
-        function->handler = handler;
-    }
-}
-
 void troupe_streams_install(void)
 {
-    replace_handler("fclose", &php_fclose, ZEND_FN(troupe_fclose));
-    replace_handler("ignore_user_abort", &php_ignore_user_abort, ZEND_FN(troupe_ignore_user_abort));
+    troupe_wrap("fclose", ZEND_FN(troupe_fclose), &php_fclose);
+    troupe_wrap("ignore_user_abort", ZEND_FN(troupe_ignore_user_abort), &php_ignore_user_abort);
 }

@@ -35,6 +35,7 @@ struct troupe_kept {
     int exception_handlers;
     HashTable *shutdown_functions;
     zval timezone;
+    troupe_leftovers leftovers;
     char directory[MAXPATHLEN];
 };
 
@@ -108,6 +109,7 @@ static void keep(troupe_thread *self)
     kept->shutdown_functions = BG(user_shutdown_function_names);
     BG(user_shutdown_function_names) = NULL;
     timezone_get(&kept->timezone);
+    troupe_leftovers_keep(&kept->leftovers);
     if (!VCWD_GETCWD(kept->directory, sizeof(kept->directory))) {
         kept->directory[0] = '\0';
     }
@@ -222,6 +224,7 @@ static void restore(struct troupe_kept *kept)
     restore_locale();
     restore_umask();
     restore_last_error();
+    troupe_leftovers_restore(&kept->leftovers);
     begin_request_of(random_module); /* what was seeded must not foretell the next request's numbers */
     if (kept->directory[0] && VCWD_GETCWD(directory, sizeof(directory)) && strcmp(directory, kept->directory) != 0) {
         (void)VCWD_CHDIR(kept->directory);
@@ -247,6 +250,7 @@ static void release_kept(troupe_thread *self)
         zval_ptr_dtor(&kept->error_handler);
         zval_ptr_dtor(&kept->exception_handler);
         zval_ptr_dtor(&kept->timezone);
+        troupe_leftovers_release(&kept->leftovers);
         efree(kept);
     }
 }
@@ -263,7 +267,7 @@ static void open_idle_layers(void)
 static void close_idle_layers(void)
 {
     php_output_end_all();
-    php_output_deactivate();
+    troupe_output_deactivate();
     sapi_deactivate();
 }
 
@@ -393,7 +397,7 @@ static void close_output_and_session(troupe_thread *self)
     if (!SG(headers_sent)) {
         php_header();
     }
-    php_output_deactivate();
+    troupe_output_deactivate();
 }
 
 static void close_request(troupe_thread *self)

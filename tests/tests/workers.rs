@@ -61,7 +61,16 @@ fn scripts_that_are_nobodys_worker_run_beside_it() {
 
 #[test]
 fn a_request_sees_nothing_of_the_one_before() {
-    let setup = workers("num = 1");
+    requests_see_nothing_of_each_other("num = 1");
+}
+
+#[test]
+fn what_the_boot_has_set_is_restored_and_not_the_default() {
+    requests_see_nothing_of_each_other("num = 1\nenv = { XML_ERRORS = \"on\" }");
+}
+
+fn requests_see_nothing_of_each_other(lines: &str) {
+    let setup = workers(lines);
     let scratch = setup.folder().path().to_str().unwrap().to_owned();
     let server = setup.ini("sys_temp_dir", &scratch).start();
     let clean = ask(&server, "traces").expect(200).json();
@@ -106,6 +115,17 @@ fn a_request_sees_nothing_of_the_one_before() {
         }
     }
     assert_eq!(boots(&server), 1, "the worker was never restarted");
+}
+
+#[test]
+fn what_output_is_rewritten_with_is_the_requests_own() {
+    let server = one();
+    for with in ["1", "2"] {
+        let page = ask(&server, &format!("rewrite&with={with}"));
+        let field = format!("<input type=\"hidden\" name=\"with\" value=\"{with}\" />");
+        assert_eq!(page.text(), format!("<form>{field}</form>"));
+        assert_eq!(ask(&server, "rewrite").text(), "<form></form>");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ note('boots', json_encode([
     'env' => $_SERVER['OWN'] ?? null,
 ]));
 ini_set('precision', '11');
+libxml_use_internal_errors(isset($_SERVER['XML_ERRORS']));
+stream_context_set_default(['http' => ['user_agent' => 'of the boot']]);
 putenv('KEPT_ENV=kept');
 define('BOOTED', getmypid());
 $GLOBALS['kept'] = 0;
@@ -76,6 +78,8 @@ function traces(): array
         'seed' => mt_rand() === 895547922,
         'ignore abort' => ignore_user_abort(),
         'connection' => connection_status(),
+        'xml errors' => [libxml_use_internal_errors(), libxml_get_errors()],
+        'stream options' => stream_context_get_params(stream_context_get_default()),
     ];
 }
 
@@ -113,6 +117,12 @@ function leave(): void
     mt_rand() === 895547922 || throw new LogicException('another generator');
     mt_srand(1);
     ignore_user_abort(false);
+    // In both modes.
+    @simplexml_load_string('<left');
+    libxml_use_internal_errors(!libxml_use_internal_errors());
+    @simplexml_load_string('<left');
+    stream_context_set_default(['http' => ['user_agent' => 'left', 'method' => 'POST']]);
+    stream_context_set_params(stream_context_get_default(), ['notification' => fn () => null]);
     register_shutdown_function(fn () => note('shutdown', $_SERVER['REQUEST_URI']));
     // More than what is kept in memory.
     $temporary = fopen('php://temp', 'w+');
@@ -142,6 +152,12 @@ $handle = function () use (&$served): void {
             'precision' => ini_get('precision'),
             'name' => $_SERVER['FRANKENPHP_WORKER_NAME'],
         ]),
+        'rewrite' => (function (): void {
+            if (isset($_GET['with'])) {
+                output_add_rewrite_var('with', $_GET['with']);
+            }
+            echo '<form></form>';
+        })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'echo' => print($_GET['n']),
         'leak' => (function (): void {

@@ -8,7 +8,7 @@
 use std::env;
 
 /// What the shim defines in the place of the C library, for PHP and the libraries PHP uses. The dynamic linker
-/// takes it from the executable, which therefore has to export it.
+/// takes it from the executable, which therefore has to have it, whether or not it calls it, and to export it.
 const INTERPOSED: &[&str] = &[
     "accept",
     "connect",
@@ -16,6 +16,10 @@ const INTERPOSED: &[&str] = &[
     "fcntl",
     "fcntl64",
     "flock",
+    "getprotobyname",
+    "getprotobynumber",
+    "getservbyname",
+    "getservbyport",
     "nanosleep",
     "pclose",
     "poll",
@@ -65,7 +69,7 @@ fn main() {
     let prefix = env::var("DEP_PHP_PREFIX").expect("php-sys tells its prefix");
     let exports: String = INTERPOSED
         .iter()
-        .map(|name| format!(",--export-dynamic-symbol={name}"))
+        .map(|name| format!(",--undefined={name},--export-dynamic-symbol={name}"))
         .collect();
     let link_arg = format!("-Wl,-rpath,{prefix}/lib{exports}");
     println!("cargo:rustc-link-arg={link_arg}");

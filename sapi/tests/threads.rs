@@ -97,3 +97,28 @@ fn a_deadline_ends_a_request_with_504() {
         Poll::Ready(Err(Outcome::Complete))
     ));
 }
+
+#[test]
+fn what_one_thread_looks_up_of_protocols_and_services_no_other_thread_is_told() {
+    let expected = [
+        ("tcp", "6"),
+        ("17", "\"udp\""),
+        ("ssh", "22"),
+        ("53", "\"domain\""),
+        ("udp", "17"),
+        ("6", "\"tcp\""),
+        ("domain", "53"),
+        ("22", "\"ssh\""),
+        ("none", "false"),
+    ];
+    let pools: Vec<_> = expected.iter().map(|_| Pool::classic()).collect();
+    let ask =
+        |(pool, (what, _)): (&Pool, &(&str, &str))| pool.send("netdb.php", &format!("what={what}"));
+    let readers: Vec<_> = pools.iter().zip(&expected).map(ask).collect();
+    for (mut reader, (what, told)) in readers.into_iter().zip(expected) {
+        assert_eq!(answer(&mut reader), (200, told.to_owned()), "{what}");
+    }
+    for pool in pools {
+        pool.stop();
+    }
+}

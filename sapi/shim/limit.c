@@ -16,11 +16,16 @@
 static pid_t process;
 static ZEND_INI_MH((*php_on_change));
 
-void troupe_limit_set(zend_long seconds)
+static void tell(zend_long seconds, bool from_the_beginning)
 {
     if (troupe_self && troupe_self->rust) {
-        troupe_rust->limit(troupe_self->rust, seconds > 0 ? (uint64_t)seconds : 0);
+        troupe_rust->limit(troupe_self->rust, seconds > 0 ? (uint64_t)seconds : 0, from_the_beginning);
     }
+}
+
+void troupe_limit_set(zend_long seconds)
+{
+    tell(seconds, false);
 }
 
 /* set_time_limit() comes here too. */
@@ -55,10 +60,16 @@ void troupe_limit_at_activation(void)
     EG(pid) = 0;
 }
 
-/* The script's own time begins; until now max_input_time may have been the limit. */
-void troupe_limit_begin(void)
+/* The script's own time begins: with its request, or now if PHP has waited for a body. */
+void troupe_limit_begin(zend_long seconds)
 {
-    troupe_limit_set(PG(max_input_time) == -1 ? EG(timeout_seconds) : INI_INT("max_execution_time"));
+    tell(seconds, SG(read_post_bytes) == 0);
+}
+
+/* After php_request_startup(), during which max_input_time may have been the limit. */
+zend_long troupe_limit_of_script(void)
+{
+    return PG(max_input_time) == -1 ? EG(timeout_seconds) : INI_INT("max_execution_time");
 }
 
 /* In the kill signal's handler, on the thread that runs the script. */

@@ -50,7 +50,7 @@ bool troupe_run_request(troupe_thread *self)
     troupe_request_bind(&self->run->request);
     if (troupe_request_startup() && !self->body_cut) {
         begun = true;
-        troupe_limit_begin();
+        troupe_limit_begin(troupe_limit_of_script());
         troupe_execute(self->run->request.script);
     }
     php_request_shutdown(NULL);

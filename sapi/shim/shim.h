@@ -134,7 +134,8 @@ void troupe_limit_install(void);
 void troupe_limit_thread_started(void);
 void troupe_limit_before_startup(void);
 void troupe_limit_at_activation(void);
-void troupe_limit_begin(void);
+void troupe_limit_begin(zend_long seconds);
+zend_long troupe_limit_of_script(void);
 /* 0: no limit. */
 void troupe_limit_set(zend_long seconds);
 void troupe_limit_deliver(void);

@@ -213,8 +213,8 @@ typedef struct troupe_callbacks {
     troupe_result (*await_stop)(void *thread, int64_t wait); /* OK, NOTHING: not yet */
     int (*stop_descriptor)(void *thread);
 
-    /* The script has so many seconds from now on; 0: no limit. */
-    void (*limit)(void *thread, uint64_t seconds);
+    /* The script has so many seconds, from now on or from the moment its request was taken; 0: no limit. */
+    void (*limit)(void *thread, uint64_t seconds, bool from_the_beginning);
     uint32_t (*asked)(void *thread);
     void (*backtrace)(void *thread, troupe_bytes text);
     /* Every cached script was invalidated. */

@@ -343,7 +343,7 @@ static void open_request(const troupe_request *request)
         add_first_header(SAPI_PHP_VERSION_HEADER, sizeof(SAPI_PHP_VERSION_HEADER) - 1);
     }
     zend_atomic_bool_store_ex(&EG(timed_out), false);
-    troupe_limit_set(EG(timeout_seconds));
+    troupe_limit_begin(EG(timeout_seconds));
     fill_superglobals();
     begin_request_of(session_module);
 }
@@ -502,7 +502,7 @@ bool troupe_run_script(troupe_thread *self)
     SG(post_read) = 1;
     if (troupe_request_startup()) {
         begun = true;
-        troupe_limit_begin();
+        troupe_limit_begin(troupe_limit_of_script());
         if (background) {
             zend_string *name = zend_string_init(ZEND_STRL("max_execution_time"), 0);
             zend_alter_ini_entry_chars(name, "0", 1, PHP_INI_SYSTEM, PHP_INI_STAGE_ACTIVATE);

@@ -25,7 +25,7 @@ use php_sys::{
 use tracing::{debug, error, info, warn};
 
 use crate::background::calls;
-use crate::control::Activity;
+use crate::control::Doing;
 use crate::driver::{Failure, RequestEnd, ScriptEnd, ScriptExit, WorkerKind};
 use crate::request::RequestBody;
 use crate::response::Head;
@@ -185,11 +185,13 @@ extern "C" fn run_ended(thread: *mut c_void, end: *const troupe_run_end) {
             };
             (end, failure)
         };
-        let took = local.release();
+        let now = Instant::now();
+        let classic = local.script.is_none();
+        let served = classic || local.request.is_some();
+        let killed = local.shared.end(Doing::Idle, now, served, None);
+        let took = local.release(now);
         local.backstage.clear();
-        let classic = local.script.take().is_none();
-        let served = classic || took.is_some();
-        let killed = local.shared.end(Activity::Idle, served, None);
+        local.script = None;
         let exit = match (killed, end.kind) {
             (Some(reason), _) => ScriptExit::Killed(reason),
             (None, TROUPE_EXIT_RETURNED) => ScriptExit::Returned,
@@ -205,7 +207,7 @@ extern "C" fn run_ended(thread: *mut c_void, end: *const troupe_run_end) {
         local.driver.run_ended(ScriptEnd {
             exit,
             was_ready: local.ready,
-            uptime: local.run_started.elapsed(),
+            uptime: now.saturating_duration_since(local.run_started),
         });
     });
 }
@@ -226,8 +228,9 @@ extern "C" fn next_request(thread: *mut c_void, request: *mut troupe_request) ->
 
 extern "C" fn request_ended(thread: *mut c_void, memory: usize) {
     enter(thread, (), |local| {
-        if let Some(took) = local.release() {
-            local.shared.end(Activity::Script, true, Some(memory));
+        let now = Instant::now();
+        local.shared.end(Doing::Script, now, true, Some(memory));
+        if let Some(took) = local.release(now) {
             local.driver.request_ended(RequestEnd { took, memory });
         }
     });
@@ -492,10 +495,15 @@ fn flush_stray(local: &mut Local, partial_too: bool) {
     }
 }
 
-extern "C" fn limit(thread: *mut c_void, seconds: u64) {
+extern "C" fn limit(thread: *mut c_void, seconds: u64, from_the_beginning: bool) {
     enter(thread, (), |local| {
         let limit = (seconds > 0).then(|| Duration::from_secs(seconds));
-        local.shared.limit(limit);
+        let from = if from_the_beginning || limit.is_none() {
+            local.began()
+        } else {
+            Instant::now()
+        };
+        local.shared.limit(limit, from);
     });
 }
 

@@ -50,6 +50,28 @@ pub enum Activity {
     Ended,
 }
 
+/// What a request is called, in its own memory: nobody copies it unless somebody looks.
+#[derive(Clone, Copy)]
+pub(crate) struct Title {
+    pub(crate) id: u64,
+    pub(crate) method: *const [u8],
+    pub(crate) uri: *const [u8],
+}
+
+// SAFETY: the pointers are only used under the lock of `Shared::state`, while the request is the thread's activity
+// and its memory therefore there.
+unsafe impl Send for Title {}
+
+/// An [`Activity`] as its thread notes it.
+#[derive(Clone, Copy)]
+pub(crate) enum Doing {
+    Starting,
+    Idle,
+    Script,
+    Request(Title),
+    Ended,
+}
+
 /// A look at a thread.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -83,7 +105,7 @@ unsafe impl Send for Target {}
 
 struct State {
     target: Option<Target>,
-    activity: Activity,
+    doing: Doing,
     since: Instant,
     generation: u64,
     served: u64,
@@ -111,6 +133,29 @@ pub(crate) trait Hold: Send + Sync {
 }
 
 impl State {
+    fn activity(&self) -> Activity {
+        let text = |text: *const [u8]| {
+            // SAFETY: `Shared::begin_request` was promised that the request is there while it is what the thread
+            // does, which only changes under the lock this state is behind.
+            String::from_utf8_lossy(unsafe { &*text }).into_owned()
+        };
+        match self.doing {
+            Doing::Starting => Activity::Starting,
+            Doing::Idle => Activity::Idle,
+            Doing::Script => Activity::Script,
+            Doing::Request(Title { id, method, uri }) => Activity::Request {
+                id,
+                method: text(method),
+                uri: text(uri),
+            },
+            Doing::Ended => Activity::Ended,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self.doing, Doing::Script | Doing::Request(_))
+    }
+
     /// A limit that has just passed is lifted with the rest: what was meant for the script before does not reach
     /// the next one.
     fn set_limit(&mut self, limit: Option<Instant>) {
@@ -174,7 +219,7 @@ impl Shared {
     pub(crate) fn new(parker: Arc<Parker>, watchdog: Arc<Watchdog>) -> Self {
         let state = State {
             target: None,
-            activity: Activity::Starting,
+            doing: Doing::Starting,
             since: Instant::now(),
             generation: 0,
             served: 0,
@@ -209,7 +254,7 @@ impl Shared {
             trace: slot.trace,
             thread: slot.thread as libc::pthread_t,
         });
-        Self::enter(&mut state, Activity::Idle);
+        Self::enter(&mut state, Doing::Idle, Instant::now());
     }
 
     /// The PHP thread's context is about to go.
@@ -217,22 +262,22 @@ impl Shared {
         let mut state = lock(&self.state);
         state.target = None;
         state.backtrace_to = None;
-        Self::enter(&mut state, Activity::Ended);
+        Self::enter(&mut state, Doing::Ended, Instant::now());
     }
 
-    fn enter(state: &mut State, activity: Activity) {
+    fn enter(state: &mut State, doing: Doing, now: Instant) {
         state.generation += 1;
-        state.activity = activity;
-        state.since = Instant::now();
+        state.doing = doing;
+        state.since = now;
         state.deadline = None;
         state.set_limit(None);
     }
 
-    /// The script has so much time from now on.
-    pub(crate) fn limit(&self, limit: Option<Duration>) {
+    /// The script has so much time.
+    pub(crate) fn limit(&self, limit: Option<Duration>, from: Instant) {
         // Beyond that nobody waits, and the sum might be no instant any more.
         const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-        let limit = limit.map(|limit| Instant::now() + limit.min(LONGEST));
+        let limit = limit.map(|limit| from + limit.min(LONGEST));
         lock(&self.state).set_limit(limit);
         if let Some(limit) = limit {
             self.watchdog.arm(limit);
@@ -240,15 +285,19 @@ impl Shared {
     }
 
     /// A script begins.
-    pub(crate) fn begin_script(&self) {
-        Self::enter(&mut lock(&self.state), Activity::Script);
+    pub(crate) fn begin_script(&self, now: Instant) {
+        Self::enter(&mut lock(&self.state), Doing::Script, now);
     }
 
     /// A request begins. False while the script around it is being killed: it must not begin then, or the kill
     /// would hit it.
-    pub(crate) fn begin_request(
+    ///
+    /// # Safety
+    /// What the title points to is there until [`end`](Self::end) or [`step_back`](Self::step_back) was called.
+    pub(crate) unsafe fn begin_request(
         &self,
-        activity: Activity,
+        title: Title,
+        now: Instant,
         deadline: Option<Duration>,
         response: ResponseBreaker,
     ) -> bool {
@@ -257,7 +306,7 @@ impl Shared {
             if state.killed.is_some() {
                 return false;
             }
-            Self::enter(&mut state, activity);
+            Self::enter(&mut state, Doing::Request(title), now);
             state.response = Some(response);
             state.deadline = deadline.map(|deadline| state.since + deadline);
             state.deadline
@@ -268,28 +317,28 @@ impl Shared {
         true
     }
 
-    /// The request that began has no client: the thread is back at `activity`. A kill meanwhile goes on.
-    pub(crate) fn step_back(&self, activity: Activity) {
+    /// The request that began has no client: the thread is back at what it did. A kill meanwhile goes on.
+    pub(crate) fn step_back(&self, to: Doing, now: Instant) {
         let mut state = lock(&self.state);
-        Self::enter(&mut state, activity);
+        Self::enter(&mut state, to, now);
         state.response = None;
     }
 
-    /// A piece of work ended; the thread goes back to `activity`. A kill that was under way has done its work.
+    /// A piece of work ended; the thread goes back to something else. A kill that was under way has done its work.
     pub(crate) fn end(
         &self,
-        activity: Activity,
+        to: Doing,
+        now: Instant,
         served: bool,
         memory: Option<usize>,
     ) -> Option<KillReason> {
-        let activity_is_idle = activity == Activity::Idle;
         let mut state = lock(&self.state);
-        Self::enter(&mut state, activity);
+        Self::enter(&mut state, to, now);
         state.served += u64::from(served);
         state.memory = memory.unwrap_or(state.memory);
         state.next_kick = None;
         state.response = None;
-        if activity_is_idle {
+        if matches!(to, Doing::Idle) {
             state.hold = None;
         }
         self.parker.forgive();
@@ -381,7 +430,7 @@ impl ThreadControl {
     pub fn status(&self) -> Status {
         let state = lock(&self.shared.state);
         Status {
-            activity: state.activity.clone(),
+            activity: state.activity(),
             since: state.since,
             generation: state.generation,
             served: state.served,
@@ -397,8 +446,9 @@ impl ThreadControl {
         let now = Instant::now();
         {
             let mut state = lock(&self.shared.state);
-            let busy = matches!(state.activity, Activity::Script | Activity::Request { .. });
-            if !busy || generation.is_some_and(|generation| generation != state.generation) {
+            if !state.is_busy()
+                || generation.is_some_and(|generation| generation != state.generation)
+            {
                 return false;
             }
             self.shared.kill(&mut state, reason, now);

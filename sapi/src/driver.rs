@@ -105,6 +105,9 @@ pub trait Driver: Send {
     /// shall have it.
     fn put_back(&mut self, request: Box<Request>);
 
+    /// The request that was just given begins, unless its client has left, after it has waited for so long.
+    fn request_begins(&mut self, _waited: Duration) {}
+
     /// The script became ready: it waits for its first request, or used a background worker's function.
     fn script_ready(&mut self);
 

@@ -20,6 +20,8 @@ use crate::sync::{Mutex, lock, unlock_and_wake};
 pub const PART: usize = 64 * 1024;
 /// Parts that may wait for the reader.
 pub const PARTS: usize = 4;
+/// Room for the first bytes of a body: a script that prints piece by piece does not make it grow each time.
+const FIRST: usize = 1024;
 
 /// Status and headers, in the order the script set them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +66,34 @@ pub enum Outcome {
 #[error("the client left before its response was complete")]
 pub struct ClientLeft;
 
+/// Parts on their way. Most responses have only one, which needs no memory of its own.
+#[derive(Default)]
+struct Parts {
+    /// Older than the rest.
+    first: Option<Part>,
+    rest: VecDeque<Part>,
+}
+
+impl Parts {
+    fn push(&mut self, part: Part) {
+        if self.first.is_none() && self.rest.is_empty() {
+            self.first = Some(part);
+        } else {
+            self.rest.push_back(part);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Part> {
+        self.first.take().or_else(|| self.rest.pop_front())
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+}
+
 struct Inner {
-    parts: VecDeque<Part>,
+    parts: Parts,
     begun: bool,
     outcome: Option<Outcome>,
     reader_gone: bool,
@@ -77,7 +105,7 @@ struct Inner {
 /// Opens a response port.
 pub fn response_port() -> (ResponseWriter, ResponseReader) {
     let inner = Arc::new(Mutex::new(Inner {
-        parts: VecDeque::new(),
+        parts: Parts::default(),
         begun: false,
         outcome: None,
         reader_gone: false,
@@ -147,6 +175,9 @@ impl ResponseWriter {
 
     /// Appends to the body. False when [`poll_flush`](Self::poll_flush) is due before more is written.
     pub fn write(&mut self, bytes: &[u8]) -> bool {
+        if self.body.capacity() == 0 {
+            self.body.reserve(FIRST.max(bytes.len()));
+        }
         self.body.extend_from_slice(bytes);
         self.body.len() < PART
     }
@@ -165,18 +196,18 @@ impl ResponseWriter {
             inner.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        inner
-            .parts
-            .extend(self.informational.drain(..).map(Part::Informational));
+        for head in self.informational.drain(..) {
+            inner.parts.push(Part::Informational(head));
+        }
         let body = self.body.split().freeze();
         match self.head.take() {
-            Some(head) => inner.parts.push_back(Part::Head {
+            Some(head) => inner.parts.push(Part::Head {
                 head,
                 body,
                 complete: false,
             }),
             None if body.is_empty() => {}
-            None => inner.parts.push_back(Part::Body(body)),
+            None => inner.parts.push(Part::Body(body)),
         }
         let waker = inner.reader.take();
         unlock_and_wake(inner, waker);
@@ -185,23 +216,23 @@ impl ResponseWriter {
 
     /// Ends the response. What was gathered goes out however full the port is: it is bounded by [`PART`].
     pub fn finish(mut self) {
-        let body = self.body.split().freeze();
+        let body = std::mem::take(&mut self.body).freeze();
         let head = self.head.take();
         let mut inner = lock(&self.inner);
         if inner.outcome.is_some() {
             return;
         }
-        inner
-            .parts
-            .extend(self.informational.drain(..).map(Part::Informational));
+        for head in self.informational.drain(..) {
+            inner.parts.push(Part::Informational(head));
+        }
         match head {
-            Some(head) => inner.parts.push_back(Part::Head {
+            Some(head) => inner.parts.push(Part::Head {
                 head,
                 body,
                 complete: true,
             }),
             None if body.is_empty() => {}
-            None => inner.parts.push_back(Part::Body(body)),
+            None => inner.parts.push(Part::Body(body)),
         }
         inner.outcome = Some(Outcome::Complete);
         inner.leash = None;
@@ -254,7 +285,7 @@ impl ResponseReader {
     /// The next part, or how the response ended.
     pub fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, Outcome>> {
         let mut inner = lock(&self.inner);
-        if let Some(part) = inner.parts.pop_front() {
+        if let Some(part) = inner.parts.pop() {
             if inner.parts.len() < PARTS {
                 let waker = inner.writer.take();
                 unlock_and_wake(inner, waker);
@@ -288,7 +319,7 @@ impl Drop for ResponseReader {
     fn drop(&mut self) {
         let mut inner = lock(&self.inner);
         inner.reader_gone = true;
-        inner.parts.clear();
+        inner.parts = Parts::default();
         let waker = inner.writer.take();
         let leash = inner.leash.take();
         unlock_and_wake(inner, waker);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::background::TaskHold;
 use crate::background::calls::Backstage;
 use crate::background::leash::Leash;
-use crate::control::{Activity, Shared, ThreadControl};
+use crate::control::{Doing, Shared, ThreadControl, Title};
 use crate::driver::{Driver, Run, WorkerScript};
 use crate::engine::STACK;
 use crate::request::{Request, RequestBody};
@@ -130,26 +130,32 @@ pub(crate) struct Held {
 impl Local {
     /// Takes a request in hand, if it can be served.
     fn take(&mut self, request: Box<Request>) -> Take {
-        let text = |text| String::from_utf8_lossy(request.vars.get(text)).into_owned();
-        let activity = Activity::Request {
+        let now = Instant::now();
+        self.driver
+            .request_begins(now.saturating_duration_since(request.received));
+        let title = Title {
             id: request.id,
-            method: text(request.method),
-            uri: text(request.uri),
+            method: request.vars.get(request.method),
+            uri: request.vars.get(request.uri),
         };
         let breaker = request.response.breaker();
-        if !self
-            .shared
-            .begin_request(activity, request.deadline, breaker)
-        {
+        // SAFETY: the texts are on the heap, where they stay while the request is moved. It is dropped after
+        // `step_back` below, or after `end`; see `release`.
+        let begins = unsafe {
+            self.shared
+                .begin_request(title, now, request.deadline, breaker)
+        };
+        if !begins {
             return Take::Refused(request);
         }
         let request = *request;
         let mut response = request.response;
         if !response.begin() {
-            self.shared.step_back(match self.script {
-                Some(_) => Activity::Script,
-                None => Activity::Idle,
-            });
+            let back = match self.script {
+                Some(_) => Doing::Script,
+                None => Doing::Idle,
+            };
+            self.shared.step_back(back, now);
             return Take::Abandoned;
         }
         if self.script.is_none() {
@@ -157,7 +163,7 @@ impl Local {
         }
         self.request = Some(Current {
             id: request.id,
-            taken: Instant::now(),
+            taken: now,
             bodyless: request.vars.get(request.method) == b"HEAD",
             held: Held {
                 method: request.method,
@@ -181,13 +187,20 @@ impl Local {
         Take::Taken
     }
 
-    /// Ends the request in hand: its client gets what there is of its answer.
-    pub(crate) fn release(&mut self) -> Option<Duration> {
+    /// Lets go of the request in hand, which has ended for `Shared` already: its client gets what there is of its
+    /// answer.
+    pub(crate) fn release(&mut self, now: Instant) -> Option<Duration> {
         let current = self.request.take()?;
         if let Some(response) = current.response {
             response.finish();
         }
-        Some(current.taken.elapsed())
+        Some(now.saturating_duration_since(current.taken))
+    }
+
+    /// When what is in hand began: the request, or else the script's run.
+    pub(crate) fn began(&self) -> Instant {
+        let request = self.request.as_ref();
+        request.map_or(self.run_started, |current| current.taken)
     }
 
     /// Asks the driver for the next run whose client is still there.
@@ -198,20 +211,20 @@ impl Local {
                 Some(Run::Script(mut script)) => {
                     self.backstage.scope = script.scope.take();
                     self.backstage.own = script.background.take();
-                    self.shared.begin_script();
-                    self.script = Some(script);
                     self.run_started = Instant::now();
+                    self.shared.begin_script(self.run_started);
+                    self.script = Some(script);
                     self.ready = false;
                     return true;
                 }
-                Some(Run::Request(request)) => {
-                    self.run_started = Instant::now();
-                    match self.take(request) {
-                        Take::Taken => return true,
-                        Take::Abandoned => {}
-                        Take::Refused(request) => self.driver.put_back(request),
+                Some(Run::Request(request)) => match self.take(request) {
+                    Take::Taken => {
+                        self.run_started = self.began();
+                        return true;
                     }
-                }
+                    Take::Abandoned => {}
+                    Take::Refused(request) => self.driver.put_back(request),
+                },
             }
         }
     }

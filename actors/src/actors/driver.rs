@@ -46,8 +46,10 @@ impl Life {
     }
 
     fn limit_reached(&self) -> Option<Recycle> {
+        // Nobody looks at the clock for a limit that there is not.
+        let age = self.limits.ttl().map(|_| self.started.elapsed());
         self.limits
-            .reached(self.served, self.started.elapsed(), self.memory)
+            .reached(self.served, age.unwrap_or_default(), self.memory)
     }
 }
 
@@ -95,9 +97,8 @@ impl HttpDriver {
                 Err(Interrupted::Killed(_) | Interrupted::Draining) => break None,
             }
         };
-        match &job {
-            Some(request) => self.port.stats().wait.record(request.received.elapsed()),
-            None => self.seat.rest(),
+        if job.is_none() {
+            self.seat.rest();
         }
         job
     }
@@ -163,6 +164,10 @@ impl Driver for HttpDriver {
     fn put_back(&mut self, request: Box<Request>) {
         self.life.served -= u64::from(matches!(self.reins.spec().work, Work::Http(_)));
         self.seat.put_back(request);
+    }
+
+    fn request_begins(&mut self, waited: Duration) {
+        self.port.stats().wait.record(waited);
     }
 
     fn script_ready(&mut self) {

@@ -12,7 +12,7 @@ use php_sys::{
     TROUPE_ASKED_BACKTRACE, TROUPE_TRACE_ASKED, TROUPE_TRACE_IDLE, TROUPE_TRACE_TOLD, troupe_trace,
 };
 
-use super::{Activity, Shared, State, ThreadControl};
+use super::{Shared, ThreadControl};
 use crate::sync::lock;
 
 /// Between two looks whether the signal has been handled, which takes microseconds.
@@ -24,12 +24,6 @@ impl ThreadControl {
     pub fn backtrace(&self, timeout: Duration) -> Option<String> {
         let shared = &self.shared;
         shared.told(timeout).or_else(|| shared.read(timeout))
-    }
-}
-
-impl State {
-    fn is_busy(&self) -> bool {
-        matches!(self.activity, Activity::Script | Activity::Request { .. })
     }
 }
 

@@ -13,31 +13,34 @@ fn thread() -> (Arc<Shared>, ThreadControl) {
     (shared, control)
 }
 
-fn request() -> Activity {
-    Activity::Request {
-        id: 1,
-        method: "GET".into(),
-        uri: "/".into(),
-    }
-}
-
 fn begin_request(shared: &Shared) -> bool {
     let (writer, _reader) = response_port();
-    shared.begin_request(request(), None, writer.breaker())
+    let title = Title {
+        id: 1,
+        method: b"GET",
+        uri: b"/",
+    };
+    // SAFETY: constants are always there.
+    unsafe { shared.begin_request(title, Instant::now(), None, writer.breaker()) }
+}
+
+fn begin_script(shared: &Shared) {
+    shared.begin_script(Instant::now());
+}
+
+fn end(shared: &Shared, to: Doing) -> Option<KillReason> {
+    shared.end(to, Instant::now(), true, None)
 }
 
 #[test]
 fn a_kill_between_two_requests_does_not_hit_the_next() {
     let (shared, control) = thread();
-    shared.begin_script();
+    begin_script(&shared);
     assert!(control.kill(KillReason::Operator, None));
     assert!(!begin_request(&shared), "it would be killed");
     assert_eq!(control.status().activity, Activity::Script);
-    assert_eq!(
-        shared.end(Activity::Idle, false, None),
-        Some(KillReason::Operator)
-    );
-    shared.begin_script();
+    assert_eq!(end(&shared, Doing::Idle), Some(KillReason::Operator));
+    begin_script(&shared);
     assert!(begin_request(&shared), "the script's next run serves it");
     assert_eq!(shared.killed(), None);
 }
@@ -45,10 +48,10 @@ fn a_kill_between_two_requests_does_not_hit_the_next() {
 #[test]
 fn a_kill_that_comes_late_for_its_request_hits_none() {
     let (shared, control) = thread();
-    shared.begin_script();
+    begin_script(&shared);
     assert!(begin_request(&shared));
     let meant = control.status().generation;
-    shared.end(Activity::Script, true, None);
+    end(&shared, Doing::Script);
     assert!(begin_request(&shared));
     assert!(!control.kill(KillReason::Operator, Some(meant)));
     assert_eq!(shared.killed(), None);
@@ -57,10 +60,10 @@ fn a_kill_that_comes_late_for_its_request_hits_none() {
 #[test]
 fn a_kill_ends_with_the_request_that_it_hit() {
     let (shared, control) = thread();
-    shared.begin_script();
+    begin_script(&shared);
     assert!(begin_request(&shared));
     assert!(control.kill(KillReason::Operator, None));
-    let killed = shared.end(Activity::Script, true, None);
+    let killed = end(&shared, Doing::Script);
     assert_eq!(killed, Some(KillReason::Operator));
     assert!(begin_request(&shared));
 }
@@ -68,9 +71,9 @@ fn a_kill_ends_with_the_request_that_it_hit() {
 #[test]
 fn a_kill_outlives_a_request_that_had_no_client() {
     let (shared, control) = thread();
-    shared.begin_script();
+    begin_script(&shared);
     assert!(begin_request(&shared));
     assert!(control.kill(KillReason::Stop, None));
-    shared.step_back(Activity::Script);
+    shared.step_back(Doing::Script, Instant::now());
     assert!(!begin_request(&shared));
 }

@@ -42,6 +42,7 @@ impl Scene<'_> {
             let Some(mut request) = self.driver.next_request(self.wait) else {
                 return ScriptExit::Returned;
             };
+            self.driver.request_begins(request.received.elapsed());
             if !request.response.begin() {
                 continue;
             }
@@ -201,6 +202,7 @@ impl Stage {
                     exit
                 }
                 Run::Request(mut request) => {
+                    scene.driver.request_begins(request.received.elapsed());
                     if !request.response.begin() {
                         continue;
                     }

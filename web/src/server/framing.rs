@@ -10,11 +10,13 @@
 //! parses and validates on its own, and whatever the two could disagree about makes that connection wait
 //! and time out, nothing worse.
 
+use memchr::memchr;
+
 /// Follows the bytes of a connection.
 #[derive(Debug, Default)]
 pub struct Framing {
     place: Place,
-    /// The beginning of the line that is being read.
+    /// The beginning of a line whose end has not arrived yet.
     line: Vec<u8>,
     /// Bytes of the request line so far.
     request_line: usize,
@@ -120,7 +122,7 @@ impl Framing {
 
     /// Reads up to the end of a line, and acts on it when it is there.
     fn line(&mut self, bytes: &[u8]) -> usize {
-        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let end = memchr(b'\n', bytes);
         if self.place == Place::Start && !self.is_cut {
             let room = REQUEST_LINE - self.request_line;
             let length = end.unwrap_or(bytes.len());
@@ -137,10 +139,20 @@ impl Framing {
         }
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let room = LINE.saturating_sub(self.line.len());
-        self.line.extend_from_slice(&part[..part.len().min(room)]);
-        let Some(end) = end else { return bytes.len() };
-        let line = std::mem::take(&mut self.line);
-        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        let part = &part[..part.len().min(room)];
+        let Some(end) = end else {
+            self.line.extend_from_slice(part);
+            return bytes.len();
+        };
+        let mut begun = std::mem::take(&mut self.line);
+        let line = match begun.is_empty() {
+            true => part,
+            false => {
+                begun.extend_from_slice(part);
+                &begun
+            }
+        };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         self.place = match (self.place, line.is_empty()) {
             (Place::Start, true) => Place::Start,
             (Place::Start, false) => Place::Headers,
@@ -166,7 +178,7 @@ impl Framing {
     }
 
     fn header(&mut self, line: &[u8]) {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+        let Some(colon) = memchr(b':', line) else {
             return;
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());

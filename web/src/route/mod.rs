@@ -115,6 +115,8 @@ pub struct Router {
     try_files: Vec<TryFile>,
     path_split: Vec<String>,
     workers: Vec<WorkerRoute>,
+    /// A path is first of all the name of a file.
+    names_come_first: bool,
     scripts: Scripts,
 }
 
@@ -149,30 +151,41 @@ impl WorkerRoute {
 impl Router {
     pub fn new(site: &Site) -> io::Result<Self> {
         let try_files = site.try_files.iter();
+        let try_files: Vec<_> = try_files
+            .map(|entry| TryFile::parse(entry))
+            .collect::<Result<_, _>>()
+            .map_err(io::Error::other)?;
+        let workers = site.workers.iter();
+        let workers: Vec<_> = workers
+            .map(|worker| WorkerRoute::new(site, &worker.script, &worker.matches))
+            .collect();
+        let is_name =
+            |entry: &TryFile| matches!(entry, TryFile::Uri { append } if append.is_empty());
         Ok(Self {
             root: DocumentRoot::new(&site.root, &site.symlinks)?,
             index: site.index.clone(),
-            try_files: try_files
-                .map(|entry| TryFile::parse(entry))
-                .collect::<Result<_, _>>()
-                .map_err(io::Error::other)?,
+            names_come_first: try_files.first().is_some_and(is_name)
+                && workers.iter().all(|worker| worker.matches.is_empty()),
+            try_files,
             path_split: site.path_split.clone(),
-            workers: site
-                .workers
-                .iter()
-                .map(|worker| WorkerRoute::new(site, &worker.script, &worker.matches))
-                .collect(),
+            workers,
             scripts: Scripts::default(),
         })
     }
 
     /// Maps the path of a request's target (still percent-encoded, without query).
     pub fn resolve(&self, raw_path: &str) -> Target<'_> {
+        let root = self.root.enter();
+        if let Ok(root) = &root
+            && let Some(script) = self.named_script(raw_path, root)
+        {
+            return Target::Php(script);
+        }
         let path = match RequestPath::decode(raw_path) {
             Ok(path) => path,
             Err(bad) => return Target::BadRequest(bad),
         };
-        match self.lookup(&path) {
+        match root.and_then(|root| self.lookup(&path, root)) {
             Ok(Some(target)) => target,
             Ok(None) | Err(Refusal::Missing) => Target::NotFound,
             Err(Refusal::Forbidden) => Target::Forbidden,
@@ -180,8 +193,22 @@ impl Router {
         }
     }
 
-    fn lookup(&self, path: &RequestPath) -> Result<Option<Target<'_>>, Refusal> {
-        let root = self.root.enter()?;
+    /// The script whose very name was asked for, when it is known and nothing comes before a file's name: the
+    /// same as what [`lookup`](Self::lookup) finds, without reading the path. Known names are canonical.
+    fn named_script(&self, raw_path: &str, root: &Entered<'_>) -> Option<Script> {
+        if !self.names_come_first || raw_path.contains('%') {
+            return None;
+        }
+        let file = self.scripts.find(raw_path.as_bytes(), root)?;
+        let path_info = Vec::new();
+        Some(Script { file, path_info })
+    }
+
+    fn lookup<'s>(
+        &'s self,
+        path: &RequestPath,
+        root: Entered<'s>,
+    ) -> Result<Option<Target<'s>>, Refusal> {
         if let Some(script) = self.matched_worker(path, &root) {
             return Ok(Some(Target::Php(script)));
         }

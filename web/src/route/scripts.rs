@@ -4,7 +4,7 @@
 //! on the disk once for each opening of the root (see [`super::document_root`]) and known from then on.
 //! Only what exists is remembered, so requests can't fill the memory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -26,7 +26,7 @@ pub struct Scripts(RwLock<Known>);
 #[derive(Debug, Default)]
 struct Known {
     of: Option<Opening>,
-    by_name: HashMap<Vec<u8>, Arc<ScriptFile>>,
+    by_name: BTreeMap<Vec<u8>, Arc<ScriptFile>>,
 }
 
 impl Scripts {
@@ -42,7 +42,7 @@ impl Scripts {
         if !known.of.as_ref().is_some_and(|opening| root.is_of(opening)) {
             *known = Known {
                 of: Some(root.opening()),
-                by_name: HashMap::new(),
+                by_name: BTreeMap::new(),
             };
         }
         let script = Arc::new(script);

@@ -33,10 +33,17 @@ impl Fixture {
         Self { folder, site }
     }
 
-    /// What a path maps to, in a few words.
+    /// What a path maps to, in a few words: the same when its script is known.
     fn resolve(&self, path: &str) -> String {
+        let router = Router::new(&self.site).unwrap();
+        let first = self.describe(router.resolve(path));
+        assert_eq!(self.describe(router.resolve(path)), first, "{path}");
+        first
+    }
+
+    fn describe(&self, target: Target<'_>) -> String {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match Router::new(&self.site).unwrap().resolve(path) {
+        match target {
             Target::Static(file) => format!("static {}", text(&file.path)),
             Target::Php(script) => {
                 let name = text(&script.file.script_name);

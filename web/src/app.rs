@@ -117,7 +117,7 @@ async fn serve(
 
 /// What is known of a request beside what the client sent.
 struct About<'a> {
-    facts: &'a Facts,
+    facts: &'a Rc<Facts>,
     id: u64,
     received: Instant,
 }

@@ -2,23 +2,26 @@
 //!
 //! Both are moved by the connection's own task, so that with its end both ends are let go.
 
-use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
 use troupe_sapi::{Outcome, Part, ResponseReader, Withdrawal};
 
 use super::body::{BodyProblem, Pump};
 use super::hub::{Bell, Hub};
+use crate::server::{Facts, Timer};
 
 /// See the module. Its drop tells the script that the client left.
 pub struct Exchange {
     pump: Pump,
     /// Gone when the job was withdrawn.
     reader: Option<ResponseReader>,
-    /// Runs while no thread has begun, as far as is known here.
-    patience: Option<Pin<Box<Sleep>>>,
+    /// While no thread has begun, as far as is known here.
+    patience: Option<Duration>,
+    timer: Timer,
+    /// Of the connection, which lends the timer.
+    facts: Rc<Facts>,
     hub: Hub,
     bell: Option<Bell>,
 }
@@ -35,13 +38,21 @@ pub enum Step {
 }
 
 impl Exchange {
-    pub fn new(pump: Pump, reader: ResponseReader, patience: Option<Duration>, hub: Hub) -> Self {
+    pub fn new(
+        pump: Pump,
+        reader: ResponseReader,
+        patience: Option<Duration>,
+        hub: Hub,
+        facts: Rc<Facts>,
+    ) -> Self {
         Self {
-            hub,
-            bell: None,
             pump,
             reader: Some(reader),
-            patience: patience.map(|patience| Box::pin(sleep(patience))),
+            patience,
+            timer: facts.timer(),
+            facts,
+            hub,
+            bell: None,
         }
     }
 
@@ -52,7 +63,7 @@ impl Exchange {
         let bell = Bell::of(&self.hub, cx, self.bell.take());
         let bell = self.bell.insert(bell);
         if let Poll::Ready(part) = reader.poll_part(&mut Context::from_waker(bell.waker())) {
-            self.patience = None;
+            self.end_patience();
             return Poll::Ready(match part {
                 Ok(part) => Step::Part(part),
                 Err(Outcome::Aborted) if self.withdraw() => Step::NoThread,
@@ -64,15 +75,22 @@ impl Exchange {
         if let Err(problem) = self.pump.poll(cx) {
             return Poll::Ready(Step::BadBody(problem));
         }
-        let is_over = |patience: &mut Pin<Box<Sleep>>| patience.as_mut().poll(cx).is_ready();
-        if self.patience.as_mut().is_some_and(is_over) {
-            self.patience = None;
+        if let Some(patience) = self.patience
+            && self.timer.poll(patience, cx).is_ready()
+        {
+            self.end_patience();
             // If it has begun, it is the script's deadline that counts from here on.
             if self.withdraw() {
                 return Poll::Ready(Step::NoThread);
             }
         }
         Poll::Pending
+    }
+
+    fn end_patience(&mut self) {
+        if self.patience.take().is_some() {
+            self.facts.keep(std::mem::take(&mut self.timer));
+        }
     }
 
     /// Gives the job up; false when a thread has begun it.
@@ -98,7 +116,8 @@ mod tests {
 
     fn exchange() -> (ResponseWriter, Exchange) {
         let (writer, reader) = response_port();
-        let exchange = Exchange::new(Pump::idle(), reader, Some(PATIENCE), Hub::start());
+        let facts = Rc::new(Facts::for_tests(None, None));
+        let exchange = Exchange::new(Pump::idle(), reader, Some(PATIENCE), Hub::start(), facts);
         (writer, exchange)
     }
 
@@ -138,7 +157,8 @@ mod tests {
             writer.finish();
             Err(BodyProblem::TooSlow)
         });
-        let mut exchange = Exchange::new(pump, reader, None, Hub::start());
+        let facts = Rc::new(Facts::for_tests(None, None));
+        let mut exchange = Exchange::new(pump, reader, None, Hub::start(), facts);
         let end = step(&mut exchange).await;
         assert!(matches!(end, Step::BadBody(BodyProblem::TooSlow)));
     }

@@ -19,6 +19,7 @@ mod response;
 mod vars;
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -62,7 +63,7 @@ pub struct Job<'a> {
     pub id: u64,
     pub received: Instant,
     pub request: &'a HttpRequest,
-    pub facts: &'a Facts,
+    pub facts: &'a Rc<Facts>,
     pub host: Host<'a>,
     pub script: Script,
     pub site_env: &'a Table,
@@ -157,7 +158,7 @@ fn busy(retry_after: Duration) -> HttpResponse<BoxBody> {
 
 /// actix-http has refused what is not a number, and lengths that contradict each other.
 fn content_length(request: &HttpRequest) -> Option<u64> {
-    let value = request.headers().get(header::CONTENT_LENGTH)?;
+    let value = request.headers().get(&header::CONTENT_LENGTH)?;
     value.to_str().ok()?.parse().ok()
 }
 
@@ -201,8 +202,7 @@ fn exchange(job: &Job<'_>, body: Body) -> (Box<Request>, Exchange) {
         body_idle_timeout: Some(2 * job.limits.body.idle),
         write_idle_timeout: Some(job.limits.write_idle),
     });
-    (
-        request,
-        Exchange::new(body.pump, reader, job.limits.wait, job.hub.clone()),
-    )
+    let (hub, facts) = (job.hub.clone(), job.facts.clone());
+    let exchange = Exchange::new(body.pump, reader, job.limits.wait, hub, facts);
+    (request, exchange)
 }

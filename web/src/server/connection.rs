@@ -22,13 +22,13 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::addresses::Addresses;
 use super::drain::{Drain, Draining};
 use super::framing::Framing;
 use super::resets::{Frames, Resets};
 use super::stream::{Stream, TlsFacts};
+use super::timer::Timer;
 
 /// How long a client may keep a connection waiting.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +56,8 @@ pub struct Facts {
     informational: RefCell<BytesMut>,
     /// Wakes the request that waits for them, and the connection that writes them.
     informer: Cell<Option<Waker>>,
+    /// For the next request that needs one.
+    timer: Cell<Timer>,
 }
 
 impl Facts {
@@ -72,6 +74,7 @@ impl Facts {
             holding: Cell::default(),
             informational: RefCell::default(),
             informer: Cell::default(),
+            timer: Cell::default(),
         }
     }
 
@@ -90,6 +93,17 @@ impl Facts {
     pub fn client(&self) -> &str {
         let addresses = self.addresses.as_ref();
         addresses.map_or("unix:", |addresses| &addresses.client_ip)
+    }
+
+    /// A timer that does not run: the one that was kept, or a new one.
+    pub fn timer(&self) -> Timer {
+        self.timer.take()
+    }
+
+    /// Keeps a timer for the next request.
+    pub fn keep(&self, mut timer: Timer) {
+        timer.stop();
+        self.timer.set(timer);
     }
 
     /// Whether the server is about to stop.
@@ -170,6 +184,7 @@ impl Connection {
             holding: Cell::default(),
             informational: RefCell::default(),
             informer: Cell::default(),
+            timer: Cell::default(),
         };
         Self {
             stream,
@@ -384,38 +399,5 @@ impl Drop for Connection {
         if let Some(resets) = &self.facts.resets {
             resets.announce();
         }
-    }
-}
-
-/// A timer that costs next to nothing until it is waited for.
-#[derive(Default)]
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    until: Option<Instant>,
-}
-
-impl Timer {
-    fn is_running(&self) -> bool {
-        self.until.is_some()
-    }
-
-    fn start(&mut self, duration: Duration) {
-        self.until.get_or_insert_with(|| Instant::now() + duration);
-    }
-
-    fn stop(&mut self) {
-        self.until = None;
-    }
-
-    /// Starts it unless it runs; ready when the time is over.
-    fn poll(&mut self, duration: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let until = *self.until.get_or_insert_with(|| Instant::now() + duration);
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if sleep.deadline() != until {
-            sleep.as_mut().reset(until);
-        }
-        sleep.as_mut().poll(cx)
     }
 }

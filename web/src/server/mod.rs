@@ -15,6 +15,7 @@ mod framing;
 mod listen;
 mod resets;
 mod stream;
+mod timer;
 mod tls;
 
 use std::io;
@@ -43,6 +44,7 @@ pub use self::listen::{BindError, Listener};
 pub use self::resets::Resets;
 #[cfg(test)]
 pub use self::stream::TlsFacts;
+pub use self::timer::Timer;
 pub use self::tls::{Certificates, TlsError};
 
 use self::connection::Connection;

@@ -1,0 +1,72 @@
+//! A timer that costs next to nothing until it is waited for, and little when it is used again.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// See the module.
+#[derive(Default)]
+pub struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    until: Option<Instant>,
+}
+
+impl Timer {
+    pub fn is_running(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Unless it runs.
+    pub fn start(&mut self, duration: Duration) {
+        self.until.get_or_insert_with(|| Instant::now() + duration);
+    }
+
+    pub fn stop(&mut self) {
+        self.until = None;
+    }
+
+    /// Starts it unless it runs; ready when the time is over.
+    pub fn poll(&mut self, duration: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let until = *self.until.get_or_insert_with(|| Instant::now() + duration);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if sleep.deadline() > until {
+            sleep.as_mut().reset(until);
+        }
+        // A sleep of an earlier use is not moved until it is over: hardly one ever is.
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= until {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    #[actix_web::test]
+    async fn a_timer_that_is_used_again_runs_for_its_whole_time() {
+        let mut timer = Timer::default();
+        for millis in [20, 40, 10] {
+            let duration = Duration::from_millis(millis);
+            timer.start(Duration::from_millis(1));
+            let is_over = poll_fn(|cx| Poll::Ready(timer.poll(duration, cx).is_ready())).await;
+            assert!(!is_over);
+            timer.stop();
+            let begin = Instant::now();
+            poll_fn(|cx| timer.poll(duration, cx)).await;
+            assert!(begin.elapsed() >= duration);
+            assert!(begin.elapsed() < duration + Duration::from_secs(1));
+            timer.stop();
+            assert!(!timer.is_running());
+        }
+    }
+}

@@ -82,17 +82,19 @@ pub fn apply(
 }
 
 fn is_worth_it(response: &HttpResponse<BoxBody>) -> bool {
-    let headers = response.headers();
     let has_body = match response.body().size() {
         BodySize::None => false,
         BodySize::Sized(size) => size >= SMALLEST,
         BodySize::Stream => true,
     };
+    if !has_body {
+        return false;
+    }
+    let headers = response.headers();
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let essence = text(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
     let cache_control = text(header::CACHE_CONTROL).unwrap_or_default();
-    has_body
-        && response.status() != StatusCode::PARTIAL_CONTENT
+    response.status() != StatusCode::PARTIAL_CONTENT
         && !headers.contains_key(header::CONTENT_ENCODING)
         && !headers.contains_key(header::CONTENT_RANGE)
         && !cache_control.to_ascii_lowercase().contains("no-transform")

@@ -24,7 +24,7 @@ pub enum BadHost {
 
 impl<'a> Host<'a> {
     pub fn of(request: &'a HttpRequest) -> Result<Self, BadHost> {
-        let mut headers = request.headers().get_all(header::HOST);
+        let mut headers = request.headers().get_all(&header::HOST);
         let first = headers.next();
         if headers.next().is_some() {
             return Err(BadHost::Several);

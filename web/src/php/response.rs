@@ -3,10 +3,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody, None as NoBodyAtAll};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use bytes::Bytes;
 use troupe_sapi::{Head, Outcome, Part};
 
@@ -15,7 +15,7 @@ use super::exchange::{Exchange, Step};
 use crate::static_files::NoBody;
 
 /// Headers of one connection, which are the server's to set, and not the script's.
-const HOP_BY_HOP: [HeaderName; 5] = [
+static HOP_BY_HOP: [HeaderName; 5] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::TRANSFER_ENCODING,
@@ -35,33 +35,33 @@ pub fn build(
     exchange: Exchange,
 ) -> HttpResponse<BoxBody> {
     let status = status(&head);
-    let mut builder = HttpResponse::build(status);
+    let mut response = HttpResponse::new(status);
     let mut announced = None;
-    for (name, value) in &head.headers {
-        announced = set_header(&mut builder, name, value).or(announced);
+    for (name, value) in head.headers {
+        announced = set_header(&mut response, &name, value).or(announced);
     }
     let bodiless = status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless {
-        return builder.body(NoBodyAtAll::new());
+        return response.set_body(BoxBody::new(NoBodyAtAll::new()));
     }
     if *method == Method::HEAD {
         // PHP throws the body away, so only the script can know how long it would have been.
         return match announced {
-            Some(length) => builder.body(NoBody { length }),
-            None => builder.body(NoBodyAtAll::new()),
+            Some(length) => response.set_body(BoxBody::new(NoBody { length })),
+            None => response.set_body(BoxBody::new(NoBodyAtAll::new())),
         };
     }
     if complete {
         // Counted, not announced: a script may be wrong, and what it says would break the connection.
-        return builder.body(first);
+        return response.set_body(BoxBody::new(first));
     }
     let size = announced.map_or(BodySize::Stream, BodySize::Sized);
-    builder.body(ScriptBody {
+    response.set_body(BoxBody::new(ScriptBody {
         first,
         exchange,
         size,
-    })
+    }))
 }
 
 /// CGI lets a script say its status in a header (`Status: 404 Not Found`), which goes no further.
@@ -74,12 +74,14 @@ fn status(head: &Head) -> StatusCode {
 }
 
 /// Sets one header of the script's; returns the length when it announces one.
-fn set_header(builder: &mut HttpResponseBuilder, name: &[u8], value: &[u8]) -> Option<u64> {
+fn set_header(response: &mut HttpResponse, name: &[u8], value: Bytes) -> Option<u64> {
     if name.eq_ignore_ascii_case(STATUS) {
         return None;
     }
-    let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-    else {
+    let (Ok(name), Ok(value)) = (
+        HeaderName::from_bytes(name),
+        HeaderValue::from_maybe_shared(value),
+    ) else {
         let name = String::from_utf8_lossy(name);
         tracing::warn!(%name, "a script's header was left out: it has bytes no header may have");
         return None;
@@ -88,10 +90,11 @@ fn set_header(builder: &mut HttpResponseBuilder, name: &[u8], value: &[u8]) -> O
         return value.to_str().ok()?.trim().parse().ok();
     }
     if name == header::CONNECTION && value.as_bytes().eq_ignore_ascii_case(b"close") {
-        builder.force_close();
+        let head = response.head_mut();
+        head.set_connection_type(ConnectionType::Close);
     }
     if !HOP_BY_HOP.contains(&name) {
-        builder.append_header((name, value));
+        response.headers_mut().append(name, value);
     }
     None
 }

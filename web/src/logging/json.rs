@@ -60,17 +60,20 @@ pub fn with_line<T>(
     })
 }
 
-/// A line, in the making. Fields are named in the code, with nothing to escape.
+/// A line, in the making. Fields are named in the code, with nothing to escape; inlined, their names are
+/// stored without a call.
 #[derive(Default)]
 pub struct Line(String);
 
 impl Line {
+    #[inline(always)]
     fn name(&mut self, name: &str) {
         self.0.push_str(",\"");
         self.0.push_str(name);
         self.0.push_str("\":");
     }
 
+    #[inline(always)]
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.0.push('"');
@@ -78,11 +81,13 @@ impl Line {
         self.0.push('"');
     }
 
+    #[inline(always)]
     pub fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         self.0.push_str(itoa::Buffer::new().format(value));
     }
 
+    #[inline(always)]
     pub fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
         self.0.push_str(if value { "true" } else { "false" });
@@ -137,9 +142,13 @@ fn escape(line: &mut String, text: &str) {
     for byte in text.bytes() {
         is_plain &= !is_special(byte);
     }
-    if is_plain {
-        return line.push_str(text);
+    match is_plain {
+        true => line.push_str(text),
+        false => escape_each(line, text),
     }
+}
+
+fn escape_each(line: &mut String, text: &str) {
     for char in text.chars() {
         match char {
             '"' => line.push_str("\\\""),

@@ -1,7 +1,7 @@
 //! A timer that costs next to nothing until it is waited for, and little when it is used again.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -11,6 +11,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     until: Option<Instant>,
+    /// Whom the sleep will wake.
+    waiter: Option<Waker>,
 }
 
 impl Timer {
@@ -35,15 +37,21 @@ impl Timer {
             .get_or_insert_with(|| Box::pin(sleep_until(until)));
         if sleep.deadline() > until {
             sleep.as_mut().reset(until);
+        } else if let Some(waiter) = &self.waiter
+            && waiter.will_wake(cx.waker())
+            && !sleep.is_elapsed()
+        {
+            return Poll::Pending;
         }
         // A sleep of an earlier use is not moved until it is over: hardly one ever is.
-        loop {
-            ready!(sleep.as_mut().poll(cx));
+        while sleep.as_mut().poll(cx).is_ready() {
             if sleep.deadline() >= until {
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(until);
         }
+        self.waiter = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 

@@ -19,12 +19,7 @@ use crate::server::{self, Facts, Listener, Settings};
 
 /// Serves until SIGTERM.
 pub fn run(config: &Config) -> Result<ExitCode, StartError> {
-    let listeners = config
-        .server
-        .listen
-        .iter()
-        .map(|listen| Listener::bind(listen, config.server.reuse_port))
-        .collect::<Result<Vec<_>, _>>()?;
+    let listeners = Listener::bind_all(&config.server)?;
     let settings = Settings::new(&config.server);
     actix_web::rt::System::new().block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;

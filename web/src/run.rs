@@ -51,12 +51,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     let started = Instant::now();
     let logs = Logs::start(&config.server).map_err(StartError::Log)?;
     raise_descriptor_limit();
-    let listeners = config
-        .server
-        .listen
-        .iter()
-        .map(|listen| Listener::bind(listen, config.server.reuse_port))
-        .collect::<Result<Vec<_>, _>>()?;
+    let listeners = Listener::bind_all(&config.server)?;
     let admin_listeners = admin_listeners(config)?;
     let has_tls = listeners.iter().any(|l| matches!(l, Listener::Tls(_)));
     let certificates = has_tls.then(|| Certificates::load(config)).transpose()?;

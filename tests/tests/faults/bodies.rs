@@ -1,8 +1,8 @@
 //! Bodies that are malformed, too large, or not what was announced.
 
-use troupe_tests::{Request, eventually};
+use troupe_tests::Request;
 
-use crate::{answer, faults, harms_nobody};
+use crate::{answer, await_upload, faults, harms_nobody};
 
 #[test]
 fn bodies_of_conflicting_or_senseless_length_are_refused() {
@@ -61,25 +61,13 @@ fn a_body_that_goes_bad_while_it_is_read_is_no_complete_body() {
     client.write(
         "POST /upload.php HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
     );
-    eventually("the script reads", || {
-        server
-            .folder()
-            .read("upload")
-            .contains("begun")
-            .then_some(())
-    });
+    await_upload(&server, "begun");
     client.write("nonsense\r\n");
     // Too late for a status when the server has hung up already; never a success.
     if let Ok(response) = client.try_response() {
         assert_eq!(response.status, 400);
     }
-    eventually("the script has ended", || {
-        server
-            .folder()
-            .read("upload")
-            .contains("ended")
-            .then_some(())
-    });
+    await_upload(&server, "ended");
     assert!(server.folder().read("upload").contains("read 3 aborted=1"));
 }
 

@@ -4,7 +4,7 @@ use std::thread;
 
 use troupe_tests::{Http2, LIMIT, Request, eventually};
 
-use crate::{faults, harms_nobody};
+use crate::{await_upload, faults, harms_nobody};
 
 #[test]
 fn a_client_that_never_finishes_its_headers_is_dropped() {
@@ -83,21 +83,9 @@ fn a_client_that_leaves_amid_its_upload_ends_the_script() {
         let mut client = server.connect();
         client.write("POST /upload.php HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
         client.write("x".repeat(100_000));
-        eventually("the script reads", || {
-            server
-                .folder()
-                .read("upload")
-                .contains("begun")
-                .then_some(())
-        });
+        await_upload(&server, "begun");
         drop(client);
-        eventually("the script has ended", || {
-            server
-                .folder()
-                .read("upload")
-                .contains("ended")
-                .then_some(())
-        });
+        await_upload(&server, "ended");
     });
     let seen = server.folder().read("upload");
     assert!(!seen.contains("aborted=0"), "{seen}");

@@ -15,7 +15,7 @@ mod scripts;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use troupe_tests::{Client, Request, Response, Server, Setup};
+use troupe_tests::{Client, Request, Response, Server, Setup, eventually};
 
 fn faults() -> Setup {
     // One thread for the fault, one for everybody else.
@@ -66,4 +66,13 @@ fn answer(server: &Server, bytes: impl AsRef<[u8]>) -> Response {
     let mut client = server.connect();
     client.write(bytes);
     client.response()
+}
+
+/// Waits until the script that reads an upload has noted that.
+#[track_caller]
+fn await_upload(server: &Server, note: &str) {
+    eventually(note, || {
+        let notes = server.folder().read("upload");
+        notes.contains(note).then_some(())
+    });
 }

@@ -106,6 +106,15 @@ impl Pool<'_> {
         self.node.kind == Kind::ClassicPool
     }
 
+    /// As FrankenPHP's metrics name it.
+    fn frankenphp_labels(&self) -> [(&str, &str); 3] {
+        [
+            ("worker", &self.node.name),
+            ("server", self.site),
+            ("kind", self.kind()),
+        ]
+    }
+
     fn workers(&self, counts: impl Fn(&Node) -> bool) -> f64 {
         let workers = self.node.children.iter();
         workers.filter(|worker| counts(worker)).count() as f64
@@ -218,23 +227,13 @@ fn frankenphp(text: &mut Text, pools: &[Pool<'_>]) {
     for (name, help, read) in gauges {
         let mut family = text.gauge(name, help);
         for pool in workers() {
-            let labels = [
-                ("worker", pool.node.name.as_str()),
-                ("server", pool.site),
-                ("kind", pool.kind()),
-            ];
-            family.sample(&labels, read(pool));
+            family.sample(&pool.frankenphp_labels(), read(pool));
         }
     }
     for (name, help, read) in counters {
         let mut family = text.counter(name, help);
         for pool in workers() {
-            let labels = [
-                ("worker", pool.node.name.as_str()),
-                ("server", pool.site),
-                ("kind", pool.kind()),
-            ];
-            family.sample(&labels, read(pool));
+            family.sample(&pool.frankenphp_labels(), read(pool));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::Listen;
+use crate::config::{Listen, Server};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -30,6 +30,12 @@ pub struct BindError {
 }
 
 impl Listener {
+    /// Binds all that the server listens on.
+    pub fn bind_all(server: &Server) -> Result<Vec<Self>, BindError> {
+        let bind = |listen| Self::bind(listen, server.reuse_port);
+        server.listen.iter().map(bind).collect()
+    }
+
     /// Binds `listen`; with `shared`, other processes may bind it as well (SO_REUSEPORT) and the
     /// kernel shares connections out between them.
     pub fn bind(listen: &Listen, shared: bool) -> Result<Self, BindError> {

@@ -7,7 +7,7 @@ use troupe_sapi::{BackgroundPort, Scope, ScriptExit, Unavailable};
 
 use super::stage::{Stage, fatal};
 use super::*;
-use crate::supervision::{Policy, Restart, ScalingPolicy};
+use crate::supervision::Restart;
 
 /// What a life of the worker does: is it ready, and how does it end? `None` stays until it is killed.
 type Life = (bool, Option<ScriptExit>);
@@ -34,29 +34,14 @@ fn show(at_boot: bool, worker: ChildSpec, lives: Vec<Life>) -> Show {
         end.unwrap_or_else(|| scene.hang())
     });
     let mailer = BackgroundSpec {
-        name: Some("mailer".into()),
-        path: std::ffi::CString::default(),
-        env: Vec::new(),
-        scaling: ScalingPolicy::between(1, 1),
         at_boot,
-        max_queue: 1,
-        max_names: 1,
-        task_deadline: None,
         worker: ChildSpec {
             grace: Duration::from_millis(1),
             ..worker
         },
-        policy: Policy::pool(),
+        ..mailer()
     };
-    let spec = ServerSpec {
-        classic: classic(1),
-        sites: vec![SiteSpec {
-            name: "shop".into(),
-            http: Vec::new(),
-            background: vec![mailer],
-        }],
-    };
-    Show::of(&stage, spec)
+    Show::in_background(&stage, mailer)
 }
 
 fn exited(status: i32) -> ScriptExit {

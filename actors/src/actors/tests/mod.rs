@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use stage::{Stage, Theatre, request, response};
 
 use super::*;
-use crate::supervision::{BackoffPolicy, ChildSpec};
+use crate::supervision::{BackoffPolicy, ChildSpec, Policy, ScalingPolicy};
 use crate::tree::{Node, NodeId, State};
 
 /// A script spec that the stage does not look at.
@@ -52,6 +52,22 @@ fn pool(threads: u32) -> PoolSpec {
     }
 }
 
+/// A background worker of one thread, started by its first use.
+fn mailer() -> BackgroundSpec {
+    BackgroundSpec {
+        name: Some("mailer".into()),
+        path: std::ffi::CString::default(),
+        env: Vec::new(),
+        scaling: ScalingPolicy::between(1, 1),
+        at_boot: false,
+        max_queue: 1,
+        max_names: 1,
+        task_deadline: None,
+        worker: quick(),
+        policy: Policy::pool(),
+    }
+}
+
 /// A pool that soon gives threads up.
 fn impatient(threads: u32) -> PoolSpec {
     PoolSpec {
@@ -80,20 +96,28 @@ impl Show {
     }
 
     fn with(stage: &Arc<Stage>, classic: PoolSpec, http: Vec<PoolSpec>) -> Self {
-        Self::of(
-            stage,
-            ServerSpec {
-                classic,
-                sites: vec![SiteSpec {
-                    name: "shop".into(),
-                    http,
-                    background: Vec::new(),
-                }],
-            },
-        )
+        Self::of(stage, classic, http, Vec::new())
     }
 
-    fn of(stage: &Arc<Stage>, spec: ServerSpec) -> Self {
+    /// The site has a background worker, and no pool of HTTP workers.
+    fn in_background(stage: &Arc<Stage>, worker: BackgroundSpec) -> Self {
+        Self::of(stage, classic(1), Vec::new(), vec![worker])
+    }
+
+    fn of(
+        stage: &Arc<Stage>,
+        classic: PoolSpec,
+        http: Vec<PoolSpec>,
+        background: Vec<BackgroundSpec>,
+    ) -> Self {
+        let spec = ServerSpec {
+            classic,
+            sites: vec![SiteSpec {
+                name: "shop".into(),
+                http,
+                background,
+            }],
+        };
         let handle = start(spec, Arc::new(Theatre(stage.clone()))).unwrap();
         Self {
             stage: stage.clone(),

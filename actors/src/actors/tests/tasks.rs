@@ -4,32 +4,15 @@ use troupe_sapi::{TaskOffer, TaskOutcome, TaskSender, task};
 
 use super::stage::Stage;
 use super::*;
-use crate::supervision::{Policy, ScalingPolicy};
 use crate::tree::{Kind, picture};
 
 /// A site whose background worker is never started: its tasks are the test's own.
 fn show(task_deadline: Option<Duration>) -> Show {
-    let worker = BackgroundSpec {
-        name: Some("mailer".into()),
-        path: std::ffi::CString::default(),
-        env: Vec::new(),
-        scaling: ScalingPolicy::between(1, 1),
-        at_boot: false,
-        max_queue: 1,
-        max_names: 1,
+    let mailer = BackgroundSpec {
         task_deadline,
-        worker: quick(),
-        policy: Policy::pool(),
+        ..mailer()
     };
-    let spec = ServerSpec {
-        classic: classic(1),
-        sites: vec![SiteSpec {
-            name: "shop".into(),
-            http: Vec::new(),
-            background: vec![worker],
-        }],
-    };
-    Show::of(&Stage::playing(|scene| scene.hang()), spec)
+    Show::in_background(&Stage::playing(|scene| scene.hang()), mailer)
 }
 
 impl Show {

@@ -11,6 +11,7 @@
 //! The C shim (`shim/`) owns every frame that PHP may jump over; Rust is called from it for plain work only.
 //! This crate knows no actor and no HTTP: it is given drivers and ports. It is the only one with `unsafe`.
 
+mod allocator;
 mod background;
 mod body;
 mod callbacks;
@@ -29,6 +30,7 @@ mod var_name;
 mod wait;
 mod watchdog;
 
+pub use allocator::Allocator;
 pub use background::{
     BackgroundPort, Life, Line, OnWait, Place, Scope, ScopeError, Signal, Stopper, TaskClosed,
     TaskHold, TaskLook, TaskObserver, TaskOffer, TaskOutcome, TaskQueue, TaskSender, TaskWorker,

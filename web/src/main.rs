@@ -37,11 +37,10 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
+use troupe_sapi::Allocator;
 
-/// Requests and responses are made on one thread and dropped on another. PHP keeps its own.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

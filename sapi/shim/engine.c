@@ -36,6 +36,7 @@ static zend_result install(void)
     troupe_stack_install();
     troupe_limit_install();
     troupe_server_vars_install(engine_config->names, engine_config->name_count);
+    troupe_query_install();
     troupe_worker_install();
     troupe_leftovers_install();
     troupe_trace_install();

@@ -10,7 +10,7 @@ static zend_string **known;
 static size_t known_count;
 static zend_string *worker_name, *worker_background, *worker_boots;
 static zend_string *time_of_request, *float_time_of_request, *proxy;
-static bool is_filtered;
+bool troupe_filter_changes_values;
 static zend_auto_global_callback php_create_server;
 static zif_handler php_filter_input, php_filter_input_array, php_filter_has_var;
 
@@ -70,7 +70,7 @@ static void put_all_filtered(const troupe_vars *vars)
 /* Most values are the same from request to request: those of a worker's last one are kept for that. */
 static void put_all(zval *array, const troupe_vars *vars, zend_string **last)
 {
-    if (is_filtered) {
+    if (troupe_filter_changes_values) {
         put_all_filtered(vars);
         return;
     }
@@ -128,7 +128,7 @@ void troupe_register_server_variables(zval *array)
     if (!self || !self->run) {
         return;
     }
-    self->filter_knows = is_filtered;
+    self->filter_knows = troupe_filter_changes_values;
     if (self->run->kind != TROUPE_RUN_REQUEST) {
         put_worker(array, self->run);
         put_all(array, &self->run->vars, NULL);
@@ -160,7 +160,7 @@ static bool is_plain(const troupe_thread *self)
     bool has_argv = SG(request_info).argc || (PHP_VERSION_ID >= 80500 && PG(register_argc_argv));
     bool has_user = SG(request_info).auth_user || SG(request_info).auth_password || SG(request_info).auth_digest;
 
-    return self && self->run && !is_filtered && !has_argv && !has_user && PG(variables_order) &&
+    return self && self->run && !troupe_filter_changes_values && !has_argv && !has_user && PG(variables_order) &&
            strpbrk(PG(variables_order), "Ss");
 }
 
@@ -195,15 +195,26 @@ static bool create_server(zend_string *name)
     return false;
 }
 
+static bool may_ask_for(zend_execute_data *execute_data, zend_long source)
+{
+    zval *asked = ZEND_CALL_ARG(execute_data, 1);
+
+    return ZEND_NUM_ARGS() > 0 && (Z_TYPE_P(asked) != IS_LONG || Z_LVAL_P(asked) == source);
+}
+
 /* A script is about to ask the extension. Scripts that changed $_SERVER have a copy of their own, the others find the
  * values that are there already. */
 static void tell_filter(zend_execute_data *execute_data)
 {
     troupe_thread *self = troupe_self;
-    bool may_be_server = ZEND_NUM_ARGS() > 0 && !(Z_TYPE_P(ZEND_CALL_ARG(execute_data, 1)) == IS_LONG &&
-                                                  Z_LVAL_P(ZEND_CALL_ARG(execute_data, 1)) != PARSE_SERVER);
 
-    if (!may_be_server || !self || !self->run) {
+    if (!self || !self->run) {
+        return;
+    }
+    if (may_ask_for(execute_data, PARSE_GET)) {
+        troupe_query_tell_filter(self);
+    }
+    if (!may_ask_for(execute_data, PARSE_SERVER)) {
         return;
     }
     zend_is_auto_global(ZSTR_KNOWN(ZEND_STR_AUTOGLOBAL_SERVER));
@@ -264,7 +275,7 @@ void troupe_server_vars_install(const troupe_bytes *names, size_t count)
     float_time_of_request = permanent(ZEND_STRL("REQUEST_TIME_FLOAT"));
     proxy = permanent(ZEND_STRL("HTTP_PROXY"));
     /* Scripts can't change it. */
-    is_filtered = filter_default && *filter_default && strcasecmp(filter_default, "unsafe_raw") != 0;
+    troupe_filter_changes_values = filter_default && *filter_default && strcasecmp(filter_default, "unsafe_raw") != 0;
     php_create_server = global->auto_global_callback;
     global->auto_global_callback = create_server;
     troupe_wrap("filter_input", ZEND_FN(filter_input), &php_filter_input);

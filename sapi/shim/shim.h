@@ -38,6 +38,7 @@ typedef struct troupe_thread {
     bool ready;                    /* the script said that it is ready */
     bool body_cut;                 /* the client left before its body was complete */
     bool filter_knows;             /* the filter extension has been told what $_SERVER holds */
+    bool filter_lacks_query;       /* it has yet to be told what $_GET held */
     bool left_by_exit;             /* exit() inside a worker's callback: the bailout after it is no failure */
     zend_string *fatal_message;    /* the last error that can end a script; persistent */
     zend_string *fatal_file;
@@ -95,6 +96,14 @@ void troupe_server_vars_install(const troupe_bytes *names, size_t count);
 void troupe_server_vars_loop_begins(troupe_thread *self);
 void troupe_server_vars_loop_ends(troupe_thread *self);
 troupe_bytes troupe_server_var_name(const troupe_vars *vars, const troupe_entry *entry);
+
+/* filter.default is one that changes what was sent: everything passes through it. */
+extern bool troupe_filter_changes_values;
+
+/* query.c */
+void troupe_query_tell_filter(troupe_thread *self);
+/* After troupe_server_vars_install(), and as early. */
+void troupe_query_install(void);
 
 /* worker.c */
 /* Once, when every extension has started. */

@@ -299,6 +299,8 @@ static void fill_superglobals(void)
             put_empty(global, TRACK_VARS_POST);
         } else if (!is_post && zend_string_equals_literal(global->name, "_FILES")) {
             put_empty(global, TRACK_VARS_FILES);
+        } else if (!SG(request_info).cookie_data && zend_string_equals_literal(global->name, "_COOKIE")) {
+            put_empty(global, TRACK_VARS_COOKIE);
         } else {
             global->armed = global->auto_global_callback(global->name);
         }

@@ -95,6 +95,53 @@ fn filter_input_finds_what_was_sent_whatever_a_script_made_of_it() {
 }
 
 #[test]
+fn a_query_is_what_php_makes_of_it() {
+    let server = classic().ini("max_input_vars", "4").start();
+    for query in [
+        "",
+        "a=1",
+        "a",
+        "a=",
+        "a&b=&c",
+        "&&a=1&&b=2&",
+        "=1",
+        "=",
+        "a==1",
+        "a=1=2",
+        "a=1&a=2&b=3",
+        "b=1&a=2&b=3",
+        "1=a&-5=b&0x=c",
+        "_=1&-=2&--a=3",
+        "this=1&that=2",
+        "GLOBALS=1&_GET=2",
+        "a.b=1&c+d=2&e%20f=3",
+        "a%3d=1",
+        "%61=1",
+        "a[]=1&a[]=2&b[c][d]=3",
+        "a[=1&b]=2",
+        "a=%41+%2B%&b=%4&c=%zz&d=%00x",
+        "a=%C3%A9&b=%ff",
+        "a=1;b=2",
+        "%00a=1",
+        "a%00b=1",
+        "a=1&b=2&c=3&d=4",
+        "a=1&b=2&c=3&d=4&e=5",
+        "__Host-a=1&..Host-a=2",
+    ] {
+        let seen = server.get(&format!("/query.php?{query}")).expect(200);
+        let text = seen.text();
+        let json = text.lines().last().unwrap_or_default();
+        let seen: Value = serde_json::from_str(json).unwrap_or_default();
+        for what in ["as parse_str", "as filter", "request"] {
+            assert_eq!(seen[what], true, "{query}: {what}: {text}");
+        }
+        assert_eq!(seen["after"], json!({"changed": "changed"}), "{query}");
+    }
+    let seen = server.get("/query.php?a=b%20c+d&e").json();
+    assert_eq!(seen["got"], json!({"a": "b c d", "e": ""}));
+}
+
+#[test]
 fn superglobals_hold_query_form_and_cookies() {
     let server = classic().ini("request_order", "GP").start();
     let request = Request::form(

@@ -41,17 +41,24 @@ void troupe_observe_errors(void)
     zend_observer_error_register(on_error);
 }
 
-/* Executes a script inside a started request. A bailout ends here. */
+/* Executes a script inside a started request. A bailout ends here.
+ *
+ * The script finds itself in its own folder; what follows it (shutdown functions, destructors) in the server's, where
+ * PHP would go back to as to any other folder, by asking the kernel about it.
+ */
 void troupe_execute(const char *script)
 {
     EG(exit_status) = 0; /* PHP leaves it from the run before */
     zend_first_try {
         zend_file_handle file;
+        (void)VCWD_CHDIR_FILE(script);
         zend_stream_init_filename(&file, script);
         file.primary_script = true;
         php_execute_script(&file);
         zend_destroy_file_handle(&file);
     } zend_end_try();
+    virtual_cwd_deactivate();
+    virtual_cwd_activate();
     troupe_stack_unwound();
 }
 
@@ -99,6 +106,7 @@ void troupe_thread_main(void *rust)
 
     ts_resource(0);
     ZEND_TSRMLS_CACHE_UPDATE();
+    SG(options) |= SAPI_OPTION_NO_CHDIR; /* troupe_execute() does it */
     troupe_stack_enter();
     troupe_limit_thread_started();
     troupe_self = &self;

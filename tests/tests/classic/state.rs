@@ -1,5 +1,6 @@
 //! What one request leaves for the next: a session, compiled scripts, and nothing else.
 
+use std::path::Path;
 use std::thread;
 
 use serde_json::Value;
@@ -102,5 +103,19 @@ fn nothing_of_one_request_is_left_for_the_next() {
     assert_eq!(fresh["global"], false);
     for _ in 0..3 {
         assert_eq!(server.get("/statics.php").expect(200).json(), fresh);
+    }
+}
+
+#[test]
+fn a_script_begins_in_its_own_folder_and_shutdown_functions_run_in_the_servers() {
+    let server = classic().start();
+    let link = format!("/proc/{}/cwd", server.pid());
+    let servers = std::fs::read_link(link).unwrap();
+    for _ in 0..2 {
+        let answer = server.get("/directory.php").expect(200);
+        let text = answer.text();
+        let (own, after) = text.split_once('\n').unwrap();
+        assert!(own.ends_with("/php/classic"), "{text}");
+        assert_eq!(Path::new(after), servers);
     }
 }

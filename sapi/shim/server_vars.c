@@ -30,10 +30,12 @@ static zend_never_inline zend_string *new_text(const char *text, size_t len)
 
 static zend_never_inline zend_string *replace_last(zend_string **last, const char *text, size_t len)
 {
-    if (*last) {
-        zend_string_release(*last);
+    zend_string *before = *last;
+
+    *last = new_text(text, len); /* may bail out */
+    if (before) {
+        zend_string_release(before);
     }
-    *last = new_text(text, len);
     return zend_string_copy(*last);
 }
 

@@ -148,14 +148,17 @@ static void restore_ini(struct troupe_kept *kept)
     efree(changed);
 }
 
+/* Destructors may bail out: nothing that is still to be found is let go of. */
 static void restore_handler(zval *handler, zval *kept, zend_stack *stack, int depth)
 {
-    zval_ptr_dtor(handler);
+    zval old = *handler;
+
     ZVAL_UNDEF(handler);
+    zval_ptr_dtor(&old);
     while (zend_stack_count(stack) > depth) {
-        zval *top = zend_stack_top(stack);
-        zval_ptr_dtor(top);
+        old = *(zval *)zend_stack_top(stack);
         zend_stack_del_top(stack);
+        zval_ptr_dtor(&old);
     }
     ZVAL_COPY(handler, kept);
 }

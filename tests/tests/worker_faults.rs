@@ -40,7 +40,14 @@ struct Fault {
     message: &'static str,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
+    Fault {
+        what: "handler",
+        status: 200,
+        text: "said",
+        reason: "fatal_error",
+        message: "Allowed memory size",
+    },
     Fault {
         what: "exit",
         status: 200,

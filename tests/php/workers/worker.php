@@ -21,6 +21,20 @@ class Left extends Exception
     public static string $upload;
 }
 
+class Handler
+{
+    public function handle(): bool
+    {
+        return true;
+    }
+
+    // When the handler is put back to what it was before the request.
+    public function __destruct()
+    {
+        str_repeat('x', 1 << 30);
+    }
+}
+
 class Deeper
 {
     public function __toString(): string
@@ -168,6 +182,12 @@ $handle = function () use (&$served): void {
         'exit' => exit('said'),
         'throw' => throw new Left('on purpose'),
         'fatal' => undefined_function(),
+        'handler' => (function (): void {
+            set_error_handler([new Handler(), 'handle']);
+            set_error_handler(fn () => true);
+            set_exception_handler([new Handler(), 'handle']);
+            echo 'said';
+        })(),
         'memory' => str_repeat('x', 1 << 30),
         'recursion' => (function () {
             ini_set('memory_limit', '-1');

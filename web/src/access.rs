@@ -1,7 +1,8 @@
 //! The access log: one record a request, when its response has ended.
 //!
 //! The record is made where the response body is dropped, whatever ends it: the last byte, a client that
-//! left, an error. Then the request is no longer in flight for its connection either.
+//! left, an error; and where what makes up the response is dropped, when the client has not waited for it. Then the
+//! request is no longer in flight for its connection either.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -17,6 +18,7 @@ use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
+use crate::answer;
 use crate::logging::{ACCESS, Access, Line};
 use crate::php;
 use crate::server::InFlight;
@@ -164,36 +166,56 @@ pub fn malformed(address: Option<SocketAddr>, status: StatusCode, error: &dyn Di
     );
 }
 
-/// Keeps the request in flight until its response has ended, and then writes the record.
-pub fn follow(
-    response: HttpResponse<BoxBody>,
+/// A request on its way, in flight for its connection; its end writes the record.
+pub struct Followed {
     in_flight: InFlight,
     record: Option<Record>,
-) -> HttpResponse<BoxBody> {
-    let status = response.status();
-    response.map_body(|_, body| {
-        let is_complete = body.size().is_eof();
-        BoxBody::new(Followed {
-            body,
-            bytes: 0,
-            is_complete,
-            status,
-            record,
-            in_flight,
-        })
-    })
-}
-
-struct Followed {
-    body: BoxBody,
+    /// There is none while it is not answered.
+    status: Option<StatusCode>,
     bytes: u64,
     is_complete: bool,
-    status: StatusCode,
-    record: Option<Record>,
-    in_flight: InFlight,
 }
 
-impl MessageBody for Followed {
+impl Followed {
+    pub fn new(in_flight: InFlight, record: Option<Record>) -> Self {
+        Self {
+            in_flight,
+            record,
+            status: None,
+            bytes: 0,
+            is_complete: false,
+        }
+    }
+
+    /// The request is answered; it is followed to the end of the response.
+    pub fn answered(mut self, response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
+        self.status = Some(response.status());
+        response.map_body(|_, body| {
+            self.is_complete = body.size().is_eof();
+            BoxBody::new(FollowedBody {
+                body,
+                request: self,
+            })
+        })
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            let client = self.in_flight.facts().client();
+            let status = self.status.unwrap_or_else(answer::client_left);
+            record.write(client, status, self.bytes, self.is_complete);
+        }
+    }
+}
+
+struct FollowedBody {
+    body: BoxBody,
+    request: Followed,
+}
+
+impl MessageBody for FollowedBody {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {
@@ -207,20 +229,11 @@ impl MessageBody for Followed {
         let this = self.get_mut();
         let chunk = ready!(Pin::new(&mut this.body).poll_next(cx));
         match &chunk {
-            Some(Ok(chunk)) => this.bytes += chunk.len() as u64,
+            Some(Ok(chunk)) => this.request.bytes += chunk.len() as u64,
             Some(Err(_)) => {}
-            None => this.is_complete = true,
+            None => this.request.is_complete = true,
         }
         Poll::Ready(chunk)
-    }
-}
-
-impl Drop for Followed {
-    fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            let client = self.in_flight.facts().client();
-            record.write(client, self.status, self.bytes, self.is_complete);
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use actix_web::{App, HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use troupe_sapi::Scope;
 
-use crate::access::{self, Record};
+use crate::access::{Followed, Record};
 use crate::answer;
 use crate::compress;
 use crate::config::Encoding;
@@ -100,6 +100,7 @@ async fn serve(
         .access
         .clone()
         .map(|access| Record::new(access, id, received, request.clone()));
+    let followed = Followed::new(in_flight, record);
     let about = About {
         facts,
         id,
@@ -112,7 +113,7 @@ async fn serve(
             .head_mut()
             .set_connection_type(ConnectionType::Close);
     }
-    access::follow(response, in_flight, record)
+    followed.answered(response)
 }
 
 /// What is known of a request beside what the client sent.

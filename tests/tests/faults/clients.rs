@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use serde_json::json;
 use troupe_tests::{Http2, Request, eventually};
 
 use crate::{await_upload, faults, harms_nobody};
@@ -171,6 +172,24 @@ fn a_client_that_leaves_its_download_by_http_2_ends_the_script() {
             .log()
             .all(|record| record["uri"] == "/download.php" && record["complete"] == false);
         (incomplete.len() == 2).then_some(())
+    });
+}
+
+#[test]
+fn a_client_that_leaves_before_its_answer_has_a_record_too() {
+    let server = faults().start();
+    harms_nobody(&server, || {
+        let mut client = server.connect();
+        client.send(&Request::get("/sleep.php?limit=1"));
+        server.busy_with("/sleep.php");
+        drop(client);
+        let record = server.log().wait("its access record", |record| {
+            record["uri"] == "/sleep.php?limit=1"
+        });
+        assert_eq!(
+            (&record["status"], &record["complete"]),
+            (&json!(499), &json!(false))
+        );
     });
 }
 

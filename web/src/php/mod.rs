@@ -142,8 +142,7 @@ fn refuse_body(problem: BodyProblem) -> HttpResponse<BoxBody> {
         BodyProblem::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         BodyProblem::TooSlow => StatusCode::REQUEST_TIMEOUT,
         BodyProblem::Broken => StatusCode::BAD_REQUEST,
-        // Nobody reads it but who reads the access log.
-        BodyProblem::Left => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        BodyProblem::Left => answer::client_left(),
     })
 }
 

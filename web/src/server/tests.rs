@@ -32,7 +32,7 @@ async fn answer(request: ServiceRequest) -> Result<ServiceResponse, actix_web::E
         }
         _ => HttpResponse::Ok().body(text),
     };
-    let response = crate::access::follow(response, in_flight, None);
+    let response = crate::access::Followed::new(in_flight, None).answered(response);
     Ok(ServiceResponse::new(request.into_parts().0, response))
 }
 

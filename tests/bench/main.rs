@@ -90,7 +90,8 @@ fn run() -> Result<ExitCode, Failure> {
     let php = php_of(&troupe)?;
     let folder = Folder::new();
     let mut launcher = Launcher::new(&troupe, &fpm, &folder.join("site"), folder.path());
-    launcher.before = options.before.take();
+    let (before, binary) = options.before.take().unzip();
+    launcher.before = binary;
     work::write_site(&launcher.site)?;
     let others = std::mem::take(&mut options.also);
     let contestants = contestants(launcher.before.is_some(), others);
@@ -127,6 +128,7 @@ fn run() -> Result<ExitCode, Failure> {
         results: &results,
         works: &works,
         launcher: &launcher,
+        before,
         load_before,
         took: begun.elapsed(),
         versions: [

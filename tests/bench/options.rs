@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::servers::Other;
 
-pub const USAGE: &str = "known: --quick, --only WORK, --also NAME=URL, --also NAME=COMMAND, --before BINARY, --output FILE";
+pub const USAGE: &str = "known: --quick, --only WORK, --also NAME=URL, --also NAME=COMMAND, --before COMMIT=BINARY, --output FILE";
 
 pub struct Options {
     pub is_quick: bool,
@@ -12,8 +12,8 @@ pub struct Options {
     pub only: Option<String>,
     /// More servers.
     pub also: Vec<Other>,
-    /// An earlier version of Troupe.
-    pub before: Option<PathBuf>,
+    /// An earlier version of Troupe: its commit and its binary.
+    pub before: Option<(String, PathBuf)>,
     pub output: Option<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ impl Options {
                 "--quick" => options.is_quick = true,
                 "--only" => options.only = Some(value()?),
                 "--also" => options.also.push(Other::read(&value()?)?),
-                "--before" => options.before = Some(value()?.into()),
+                "--before" => options.before = Some(before(&value()?)?),
                 "--output" => options.output = Some(value()?.into()),
                 other => return Err(format!("unknown argument {other} ({USAGE})")),
             }
@@ -54,6 +54,13 @@ impl Options {
     pub fn wants(&self, name: &str) -> bool {
         self.only.as_deref().is_none_or(|only| only == name)
     }
+}
+
+fn before(argument: &str) -> Result<(String, PathBuf), String> {
+    let parts = argument.split_once('=');
+    let (commit, binary) =
+        parts.ok_or_else(|| format!("--before wants COMMIT=BINARY, not {argument}"))?;
+    Ok((commit.to_owned(), binary.into()))
 }
 
 #[cfg(test)]
@@ -82,5 +89,6 @@ mod tests {
         assert!(complaint.contains("--fast"), "{complaint}");
         assert!(read("--only").is_err());
         assert!(read("--also mine").is_err());
+        assert!(read("--before mine").is_err());
     }
 }

@@ -16,6 +16,8 @@ pub struct Report<'a> {
     pub results: &'a Results,
     pub works: &'a [Work],
     pub launcher: &'a Launcher,
+    /// The commit of an earlier version.
+    pub before: Option<String>,
     pub load_before: f64,
     pub took: Duration,
     /// Troupe's with its PHP's, php-fpm's, nginx's, wrk's.
@@ -124,7 +126,8 @@ impl Report<'_> {
             let [rates, costs] = [rates, costs].map(tables::interval);
             let _ = writeln!(
                 text,
-                "- Troupe, worker, of the version before (hello, all connection counts together): {rates} of its requests, {costs} of its processor time"
+                "- Troupe, worker, of the version before, {} (hello, all connection counts together): {rates} of its requests, {costs} of its processor time",
+                self.before.as_deref().unwrap_or_default(),
             );
         }
         let starts = &self.results.alone;

@@ -69,28 +69,43 @@ impl Connection {
         Ok(true)
     }
 
-    /// How long after it was due the answer is complete, and right; nothing as long as it is incomplete.
-    pub fn receive(&mut self, exchanges: &[Exchange]) -> io::Result<Option<Duration>> {
-        let mut buffer = [0; 64 * 1024];
+    /// When the answer was due, once it is complete, and right; nothing as long as it is incomplete. `buffer` is
+    /// what is read at once.
+    pub fn receive(
+        &mut self,
+        exchanges: &[Exchange],
+        buffer: &mut [u8],
+    ) -> io::Result<Option<Instant>> {
         loop {
-            match self.stream.read(&mut buffer) {
+            let read = match self.stream.read(buffer) {
                 Ok(0) => return Err(io::Error::other("the server closed a connection")),
-                Ok(count) => self.answer.extend_from_slice(&buffer[..count]),
+                Ok(count) => &buffer[..count],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
-            }
+            };
             let Some(exchange) = self.asks.and_then(|asks| exchanges.get(asks)) else {
                 return Err(io::Error::other("the server sent more than an answer"));
             };
-            match check(&self.answer, &exchange.body) {
+            // Most answers come whole, and are looked at where they are.
+            let answer = match self.answer.is_empty() {
+                true => read,
+                false => {
+                    self.answer.extend_from_slice(read);
+                    &self.answer
+                }
+            };
+            match check(answer, &exchange.body) {
+                Checked::Incomplete if self.answer.is_empty() => {
+                    self.answer.extend_from_slice(read)
+                }
                 Checked::Incomplete => {}
                 Checked::Right => {
                     self.answer.clear();
                     self.asks = None;
-                    return Ok(Some(self.due.elapsed()));
+                    return Ok(Some(self.due));
                 }
                 Checked::Wrong => {
-                    let answer = String::from_utf8_lossy(&self.answer);
+                    let answer = String::from_utf8_lossy(answer);
                     let answer: String = answer.chars().take(500).collect();
                     return Err(io::Error::other(format!("a wrong answer: {answer}")));
                 }

@@ -46,11 +46,15 @@ pub struct Load {
     is_renewing: bool,
     /// Requests so far; they take the exchanges in turns.
     asked: usize,
+    /// What is read at once, by all connections.
+    buffer: Vec<u8>,
 }
 
 /// An answer has come.
 struct Answered {
     connection: usize,
+    at: Instant,
+    /// How long after it was due.
     after: Duration,
 }
 
@@ -70,6 +74,7 @@ impl Load {
             connections,
             is_renewing,
             asked: 0,
+            buffer: vec![0; 64 * 1024],
         })
     }
 
@@ -83,21 +88,18 @@ impl Load {
         for index in 0..busy {
             self.ask(index, exchanges, begun)?;
         }
-        let mut answered = Vec::new();
         while busy > 0 {
-            self.wait(exchanges, PATIENCE, &mut answered)?;
-            if answered.is_empty() && begun.elapsed() > length + PATIENCE {
-                return Err(io::Error::other("the server answers no more"));
-            }
-            let now = Instant::now();
-            let is_over = now - begun >= length;
-            for answer in answered.drain(..) {
+            for event in self.wait(PATIENCE)? {
+                let Some(answer) = self.attend(event, exchanges)? else {
+                    continue;
+                };
                 requests += 1;
                 slowest = slowest.max(answer.after);
-                if is_over {
+                if answer.at - begun >= length {
                     busy -= 1;
                 } else {
-                    self.ask(answer.connection, exchanges, now)?;
+                    // At once: the server need not wait until all that has come is read.
+                    self.ask(answer.connection, exchanges, answer.at)?;
                 }
             }
         }
@@ -121,7 +123,6 @@ impl Load {
         let mut latencies = Vec::with_capacity(total);
         // They take turns, so that none is idle for long.
         let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
-        let mut answered = Vec::new();
         let mut sent = 0;
         let begun = Instant::now();
         let due = |index: usize| begun + Duration::from_secs_f64(index as f64 / rate);
@@ -139,13 +140,11 @@ impl Load {
                 self.ask(index, exchanges, due(sent))?;
                 sent += 1;
             }
-            self.wait(exchanges, timeout, &mut answered)?;
-            if answered.is_empty() && timeout == PATIENCE {
-                return Err(io::Error::other("the server answers no more"));
-            }
-            for answer in answered.drain(..) {
-                latencies.push(answer.after);
-                idle.push_back(answer.connection);
+            for event in self.wait(timeout)? {
+                if let Some(answer) = self.attend(event, exchanges)? {
+                    latencies.push(answer.after);
+                    idle.push_back(answer.connection);
+                }
             }
         }
         Ok(latencies)
@@ -180,42 +179,44 @@ impl Load {
     }
 
     /// Waits until something has come, or for `timeout`, of which a microsecond counts: epoll's own wait goes by
-    /// milliseconds.
-    fn wait(
-        &mut self,
-        exchanges: &[Exchange],
-        timeout: Duration,
-        answered: &mut Vec<Answered>,
-    ) -> io::Result<()> {
-        let mut events: Vec<Event> = Vec::with_capacity(256);
-        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+    /// milliseconds. Fails when the whole of [`PATIENCE`] was in vain.
+    fn wait(&self, timeout: Duration) -> io::Result<Vec<Event>> {
+        let limit = Timespec::try_from(timeout).map_err(io::Error::other)?;
         let mut poll = [PollFd::new(&self.epoll, PollFlags::IN)];
-        rustix::event::poll(&mut poll, Some(&timeout))?;
+        let ready = rustix::event::poll(&mut poll, Some(&limit))?;
+        if ready == 0 && timeout == PATIENCE {
+            return Err(io::Error::other("the server answers no more"));
+        }
+        let mut events = Vec::with_capacity(256);
         let now = Some(&Timespec::default());
         epoll::wait(&self.epoll, spare_capacity(&mut events), now)?;
-        for event in &events {
-            let index = usize::try_from(event.data.u64()).unwrap_or_default();
-            let flags = event.flags;
-            if flags.contains(EventFlags::OUT) && self.connections[index].waits_to_send {
-                self.send(index, exchanges)?;
-            }
-            if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                continue;
-            }
-            let connection = &mut self.connections[index];
-            let Some(after) = connection.receive(exchanges)? else {
-                continue;
-            };
-            if self.is_renewing {
-                connection.renew(self.server)?;
-                watch(&self.epoll, connection, index)?;
-            }
-            answered.push(Answered {
-                connection: index,
-                after,
-            });
+        Ok(events)
+    }
+
+    /// Does what a connection is ready for; returns the answer that is complete by that.
+    fn attend(&mut self, event: Event, exchanges: &[Exchange]) -> io::Result<Option<Answered>> {
+        let index = usize::try_from(event.data.u64()).unwrap_or_default();
+        let flags = event.flags;
+        if flags.contains(EventFlags::OUT) && self.connections[index].waits_to_send {
+            self.send(index, exchanges)?;
         }
-        Ok(())
+        if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            return Ok(None);
+        }
+        let connection = &mut self.connections[index];
+        let Some(due) = connection.receive(exchanges, &mut self.buffer)? else {
+            return Ok(None);
+        };
+        let at = Instant::now();
+        if self.is_renewing {
+            connection.renew(self.server)?;
+            watch(&self.epoll, connection, index)?;
+        }
+        Ok(Some(Answered {
+            connection: index,
+            at,
+            after: at - due,
+        }))
     }
 }
 

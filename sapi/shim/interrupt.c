@@ -49,6 +49,9 @@ static void on_interrupt(zend_execute_data *execute_data)
         if (asked & TROUPE_ASKED_KILL_OPERATOR) {
             zend_error_noreturn(E_ERROR, "The script was ended by the operator");
         }
+        if (asked & TROUPE_ASKED_KILL_BOOT) {
+            zend_error_noreturn(E_ERROR, "The script was ended: it was not ready within its worker's boot_timeout");
+        }
     }
     if (next_interrupt_function) {
         next_interrupt_function(execute_data);

@@ -155,6 +155,7 @@ enum troupe_asked {
     TROUPE_ASKED_KILL_DEADLINE = 2,
     TROUPE_ASKED_KILL_STOP = 4,
     TROUPE_ASKED_KILL_OPERATOR = 8,
+    TROUPE_ASKED_KILL_BOOT = 16,
 };
 
 /* `thread` is the pointer given to troupe_thread_main. All are called on that thread. */

@@ -15,8 +15,8 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use php_sys::{
-    TROUPE_ASKED_BACKTRACE, TROUPE_ASKED_KILL_DEADLINE, TROUPE_ASKED_KILL_OPERATOR,
-    TROUPE_ASKED_KILL_STOP, troupe_slot, troupe_trace,
+    TROUPE_ASKED_BACKTRACE, TROUPE_ASKED_KILL_BOOT, TROUPE_ASKED_KILL_DEADLINE,
+    TROUPE_ASKED_KILL_OPERATOR, TROUPE_ASKED_KILL_STOP, troupe_slot, troupe_trace,
 };
 
 use crate::response::ResponseBreaker;
@@ -387,6 +387,7 @@ impl Shared {
             KillReason::Deadline => TROUPE_ASKED_KILL_DEADLINE,
             KillReason::Stop => TROUPE_ASKED_KILL_STOP,
             KillReason::Operator => TROUPE_ASKED_KILL_OPERATOR,
+            KillReason::Boot => TROUPE_ASKED_KILL_BOOT,
         };
         self.asked.fetch_or(bit, Ordering::SeqCst);
         state.killed.get_or_insert((reason, now));

@@ -35,6 +35,8 @@ pub enum KillReason {
     Stop = 2,
     /// An operator asked for it.
     Operator = 3,
+    /// The worker's script has booted for too long.
+    Boot = 4,
 }
 
 impl KillReason {
@@ -43,6 +45,7 @@ impl KillReason {
             1 => Some(Self::Deadline),
             2 => Some(Self::Stop),
             3 => Some(Self::Operator),
+            4 => Some(Self::Boot),
             _ => None,
         }
     }

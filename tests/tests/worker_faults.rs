@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use rustix::process::Signal;
 use troupe_tests::{Node, Request, Response, Server, Setup, eventually, exits};
 
 const POOL: &str = "site:default:http:worker";
@@ -351,4 +352,57 @@ fn so_many_failed_boots_in_a_row_take_the_pool_down_and_its_site_brings_it_back(
     eventually("it is back by itself", || {
         (server.get("/worker.php").status == 200).then_some(())
     });
+}
+
+#[test]
+fn a_boot_that_hangs_is_ended_and_a_restart_into_it_names_it_while_the_others_serve_on() {
+    let script = b"<?php
+        if (file_exists($_SERVER['SCRATCH'] . '/hang')) {
+            sleep(1000);
+        }
+        if ($_SERVER['FRANKENPHP_WORKER_BACKGROUND']) {
+            $signals = frankenphp_worker_get_signaling_stream();
+            while (fgets($signals) === \"task\\n\");
+        } else {
+            while (frankenphp_handle_request(fn () => print('hello')));
+        }";
+    let lines = "num = 2\nboot_timeout = \"1s\"\ngrace = \"1s\"\nintensity = 1000\nmax_consecutive_failures = 1000";
+    let server = Setup::with_files(&[("worker.php", script)])
+        .worker("worker.php", lines)
+        .background("worker.php", &format!("name = \"beside\"\n{lines}"))
+        .start();
+    let pools = [POOL, "site:default:background:beside"];
+    let all_are_ready = || {
+        for pool in pools {
+            server.node_once(pool, "all are ready", |pool| {
+                let workers = pool["children"].as_array().unwrap();
+                workers.iter().all(|worker| worker["state"] == "ready")
+            });
+        }
+    };
+    all_are_ready();
+    server.folder().write("hang", "");
+    server.under_load(1, "/worker.php", "hello", |_| {
+        for pool in pools {
+            let restart = Request::new("POST", &format!("/nodes/{pool}/restart"));
+            assert_eq!(
+                server.admin(&restart).expect(500).text().trim_end(),
+                format!(
+                    "500 the restart of {pool}:1 halted: boot_timeout: its boot has not ended within 1 s; \
+                     1 workers keep running what they have"
+                )
+            );
+            server.node_once(pool, "it was ended", |pool| {
+                exits(pool, "boot_timeout") > 0
+            });
+        }
+        server
+            .log()
+            .wait_text("it was not ready within its worker's boot_timeout");
+        server.signal(Signal::USR2);
+        let record = server.log().wait_text("not every worker was restarted");
+        assert!(record["message"].to_string().contains("within 1 s"));
+    });
+    std::fs::remove_file(server.folder().join("hang")).unwrap();
+    all_are_ready();
 }

@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use troupe_actors::supervision::{
-    BackoffPolicy, ChildSpec, Intensity, Policy, RecyclePolicy, Restart, ScalingPolicy, Strategy,
+    BackoffPolicy, BootLimit, ChildSpec, Intensity, Policy, RecyclePolicy, Restart, ScalingPolicy,
+    Strategy,
 };
 use troupe_actors::tree::NodeId;
 use troupe_actors::{BackgroundSpec, Handle, PoolSpec, ServerSpec, SiteSpec, Work};
@@ -158,6 +159,9 @@ fn child(policy: &RestartPolicy) -> ChildSpec {
             config::Restart::Transient => Restart::Transient,
             config::Restart::Temporary => Restart::Temporary,
         },
+        boot: policy
+            .boot_timeout
+            .map_or(ChildSpec::default().boot, BootLimit::Forced),
         grace: policy.grace,
         backoff: BackoffPolicy {
             base: policy.backoff,

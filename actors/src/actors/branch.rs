@@ -214,7 +214,7 @@ impl Handler<Order> for Branch {
             }
             // The children's own graces count; when this branch's is over it is forced.
             Order::Leave(Leave::ForNow | Leave::ForGood) => self.stop(None),
-            Order::Force | Order::Orphaned => self.stop(Some(Duration::ZERO)),
+            Order::Force | Order::EndBoot | Order::Orphaned => self.stop(Some(Duration::ZERO)),
         }
         self.settle(ctx);
     }

@@ -14,7 +14,8 @@ use actix::Recipient;
 use super::kin::{Birth, House, Link, Order, Said, Word, Words};
 use super::steer::Steer;
 use crate::supervision::{
-    Cause, ChildId, ChildSpec, Command, Detail, Escalation, Exit, Leave, Phase, Policy, Supervisor,
+    BootLimit, Cause, ChildId, ChildSpec, Command, Detail, Escalation, Exit, Leave, Phase, Policy,
+    Supervisor,
 };
 use crate::tree::{Entry, Kind, NodeId, State};
 
@@ -258,6 +259,7 @@ impl Brood {
             Command::Start(child) => self.begin(child),
             Command::Stop(child, leave) => self.order(child, Order::Leave(leave)),
             Command::Force(child) => self.order(child, Order::Force),
+            Command::EndBoot(child) => self.order(child, Order::EndBoot),
             Command::Forget(child) => {
                 let Some(slot) = self.slots.get_mut(&child) else {
                     return;
@@ -407,6 +409,11 @@ impl Brood {
 
     pub fn phase(&self, child: ChildId) -> Phase {
         self.supervisor.phase(child).unwrap_or(Phase::Down)
+    }
+
+    /// The limit that the child's start has passed, if it has.
+    pub fn late(&self, child: ChildId) -> Option<BootLimit> {
+        self.supervisor.late(child)
     }
 
     pub fn is_running(&self) -> bool {

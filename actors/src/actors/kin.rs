@@ -25,6 +25,8 @@ pub enum Order {
     Leave(Leave),
     /// The grace is over: end what runs by force.
     Force,
+    /// The start took too long: end it by force unless it is over.
+    EndBoot,
     /// The parent is gone without having said goodbye: end at once.
     Orphaned,
 }

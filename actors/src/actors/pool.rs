@@ -150,6 +150,7 @@ impl Pool {
         if self.is_complete() {
             answer(&mut self.awaiting, &Ok(()));
         }
+        self.wait_no_longer();
         if let Some(timer) = self.supervision_timer.take() {
             ctx.cancel_future(timer);
         }
@@ -248,6 +249,37 @@ impl Pool {
                 let halted = SteerError::Halted { node, reason, left };
                 answer(&mut self.waiting, &Err(halted));
             }
+        }
+    }
+
+    /// Nobody waits for a worker whose boot does not end.
+    fn wait_no_longer(&mut self) {
+        if let Some(child) = self.rolling.current()
+            && let Some(limit) = self.brood.late(child)
+        {
+            let progress = self.rolling.failed(child);
+            self.follow(progress, Some(limit.passed()));
+        }
+        if self.awaiting.is_empty() {
+            return;
+        }
+        let mut workers = self.workers.iter();
+        if let Some((child, limit)) =
+            workers.find_map(|child| Some((*child, self.brood.late(*child)?)))
+        {
+            self.say_failed(child, &limit.passed());
+        }
+    }
+
+    /// Answers those who wait for all workers to be ready: one is not.
+    fn say_failed(&mut self, child: ChildId, why: &Detail) {
+        if let Some(node) = self.brood.id_of(child).cloned() {
+            let halted = SteerError::Halted {
+                node,
+                reason: why.to_string(),
+                left: 0,
+            };
+            answer(&mut self.awaiting, &Err(halted));
         }
     }
 
@@ -393,7 +425,7 @@ impl Handler<Order> for Pool {
                 self.close();
                 self.leave(None);
             }
-            Order::Force | Order::Orphaned => self.leave(Some(Duration::ZERO)),
+            Order::Force | Order::EndBoot | Order::Orphaned => self.leave(Some(Duration::ZERO)),
         }
         self.settle(ctx);
     }
@@ -422,15 +454,7 @@ impl Handler<Word> for Pool {
                 self.follow(progress, None);
             }
             Heard::FailedBoot(child, detail) => {
-                if let Some(node) = self.brood.id_of(child).cloned() {
-                    let reason = detail.to_string();
-                    let halted = SteerError::Halted {
-                        node,
-                        reason,
-                        left: 0,
-                    };
-                    answer(&mut self.awaiting, &Err(halted));
-                }
+                self.say_failed(child, &detail);
                 let progress = self.rolling.failed(child);
                 self.follow(progress, Some(detail));
             }

@@ -13,7 +13,7 @@ use troupe_sapi::{Heed, KillReason, ScriptEnd, ScriptExit, Wait};
 
 use super::census::{Census, Counted};
 use super::spec::PoolSpec;
-use crate::supervision::{Cause, Detail, Exit, Strategy, Verdict};
+use crate::supervision::{BootLimit, Cause, Detail, Exit, Strategy, Verdict};
 
 /// From the worker to its thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +208,8 @@ impl Reins {
         // Orders may have come while the script ran, and the next wait may be far.
         self.read_orders(&mut Context::from_waker(Waker::noop()));
         let asked = self.leave_ordered || self.quit_ordered;
-        let exit = exit_of(end, course.limit, asked, course.served);
+        let boot = self.spec.worker.boot;
+        let exit = exit_of(end, course.limit, asked, course.served, boot);
         let ended = Ended {
             was_ready: exit.was_ready,
             restarts_on_purpose: self.leave_ordered,
@@ -248,7 +249,13 @@ impl Drop for Reins {
 
 /// What the end of a script means. A script that leaves its loop as asked and then returns or exits was
 /// recycled; whatever else happens on its way out is what it is.
-fn exit_of(end: ScriptEnd, leaving: Option<Detail>, asked: bool, served: u64) -> Exit {
+fn exit_of(
+    end: ScriptEnd,
+    leaving: Option<Detail>,
+    asked: bool,
+    served: u64,
+    boot: BootLimit,
+) -> Exit {
     let went_well = matches!(
         end.exit,
         ScriptExit::Returned | ScriptExit::Exited { status: 0 }
@@ -271,7 +278,7 @@ fn exit_of(end: ScriptEnd, leaving: Option<Detail>, asked: bool, served: u64) ->
             };
             (Cause::Abnormal, detail)
         }
-        (ScriptExit::Killed(reason), _) => (Cause::Abnormal, Detail::reason(killed(reason))),
+        (ScriptExit::Killed(reason), _) => (Cause::Abnormal, killed(reason, boot)),
         (ScriptExit::NotBegun, _) => (
             Cause::Abnormal,
             Detail::message("not_begun", "PHP could not set the script up"),
@@ -285,10 +292,11 @@ fn exit_of(end: ScriptEnd, leaving: Option<Detail>, asked: bool, served: u64) ->
     }
 }
 
-fn killed(reason: KillReason) -> &'static str {
+fn killed(reason: KillReason, boot: BootLimit) -> Detail {
     match reason {
-        KillReason::Deadline => "deadline",
-        KillReason::Stop => "forced",
-        KillReason::Operator => "killed",
+        KillReason::Deadline => Detail::reason("deadline"),
+        KillReason::Stop => Detail::reason("forced"),
+        KillReason::Operator => Detail::reason("killed"),
+        KillReason::Boot => boot.passed(),
     }
 }

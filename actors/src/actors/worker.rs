@@ -69,6 +69,8 @@ pub struct Worker {
     /// The exit that is told when the thread is gone.
     last_exit: Option<Exit>,
     forced_at: Option<Instant>,
+    /// Its script boots for longer than it may.
+    late: bool,
     /// The piece of work that was logged as slow.
     slow_logged: Option<u64>,
 }
@@ -91,14 +93,14 @@ impl Worker {
             quitting: false,
             last_exit: None,
             forced_at: None,
+            late: false,
             slow_logged: None,
         }
     }
 
     fn start(&mut self, ctx: &mut Context<Self>) {
         self.running = true;
-        self.ready = false;
-        self.forced_at = None;
+        self.boot_begins();
         if self.thread.is_none()
             && let Err(error) = self.spawn(ctx)
         {
@@ -185,6 +187,24 @@ impl Worker {
         self.forced_at.get_or_insert(Instant::now());
     }
 
+    fn boot_begins(&mut self) {
+        self.ready = false;
+        self.late = false;
+        self.forced_at = None;
+    }
+
+    /// Ends a boot that takes too long, and nothing else: once the thread has a request in hand, its boot is over
+    /// and the report of that on its way.
+    fn end_boot(&self) {
+        let Some(thread) = self.thread.as_ref().filter(|_| !self.ready) else {
+            return;
+        };
+        let status = thread.control.status();
+        if status.activity == Activity::Script && status.killed.is_none() {
+            thread.control.kill_run(KillReason::Boot, status.generation);
+        }
+    }
+
     /// Looks whether the thread is stuck or slow.
     fn look(&mut self, ctx: &mut Context<Self>) {
         let Some(thread) = &self.thread else { return };
@@ -197,6 +217,10 @@ impl Worker {
         }) {
             self.write_off(ctx);
             return;
+        }
+        if self.late {
+            // It may not have come as far as its script before.
+            self.end_boot();
         }
         let took = now.saturating_duration_since(status.since);
         let slow = self.post.spec.slow_after.is_some_and(|limit| took >= limit);
@@ -285,6 +309,10 @@ impl Handler<Order> for Worker {
             Order::Start => self.start(ctx),
             Order::Leave(leave) => self.leave(leave),
             Order::Force => self.force(KillReason::Stop),
+            Order::EndBoot => {
+                self.late = true;
+                self.end_boot();
+            }
             Order::Orphaned => {
                 self.leave(Leave::ForGood);
                 self.force(KillReason::Stop);
@@ -307,13 +335,13 @@ impl Handler<Letter> for Worker {
             }
             Report::OpcacheReset => self.words.say(Said::Outdated),
             Report::Relaunched(exit) => {
-                self.ready = false;
-                self.forced_at = None;
+                self.boot_begins();
                 self.words.say(Said::Relaunched(exit));
             }
             Report::Ended(exit) if self.quitting => self.last_exit = Some(exit),
             Report::Ended(exit) => {
                 self.running = false;
+                self.late = false;
                 self.forced_at = None;
                 self.words.say(Said::Exited { exit, over: false });
             }

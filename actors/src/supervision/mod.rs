@@ -29,5 +29,5 @@ pub use intensity::{Intensity, Window};
 pub use recycle::{Recycle, RecycleLimits, RecyclePolicy};
 pub use rolling::{Progress, Rolling};
 pub use scaling::{Load, Scale, Scaler, ScalingPolicy};
-pub use spec::{ChildSpec, Policy, Restart, Strategy, Verdict};
+pub use spec::{BootLimit, ChildSpec, Policy, Restart, Strategy, Verdict};
 pub use supervisor::{ChildId, Command, Escalation, Leave, Phase, Supervisor};

@@ -57,7 +57,7 @@ impl Rolling {
         }
     }
 
-    /// The child's boot failed.
+    /// The child's boot failed, or does not end.
     pub fn failed(&mut self, id: ChildId) -> Progress {
         if self.current != Some(id) {
             return Progress::Wait;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::backoff::BackoffPolicy;
-use super::exit::{Cause, Exit};
+use super::exit::{Cause, Detail, Exit};
 use super::intensity::Intensity;
 
 /// Which exits bring a child back.
@@ -30,6 +30,33 @@ pub enum Strategy {
     RestForOne,
 }
 
+/// How long a start may take to be ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootLimit {
+    /// Beyond this it is ended by force and counts as failed.
+    Forced(Duration),
+    /// As long as it needs; beyond this, whoever waits for it waits no longer.
+    Told(Duration),
+}
+
+impl BootLimit {
+    /// When the start is late.
+    pub fn after(self) -> Duration {
+        match self {
+            Self::Forced(after) | Self::Told(after) => after,
+        }
+    }
+
+    /// What people are told of a late start.
+    pub fn passed(self) -> Detail {
+        let seconds = self.after().as_secs_f64();
+        Detail::message(
+            "boot_timeout",
+            format!("its boot has not ended within {seconds} s"),
+        )
+    }
+}
+
 /// What a supervisor knows of one child.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChildSpec {
@@ -41,8 +68,8 @@ pub struct ChildSpec {
     pub stage: u32,
     /// Asked to stop, it has this long before it is forced.
     pub grace: Duration,
-    /// A start that is not ready after this long is forced down and counts as failed.
-    pub ready_within: Option<Duration>,
+    /// How long a start may take.
+    pub boot: BootLimit,
     /// The next stage waits no longer than this for a start to be ready.
     pub start_patience: Duration,
     /// How long it waits after a failure.
@@ -60,7 +87,7 @@ impl Default for ChildSpec {
             restart: Restart::default(),
             stage: 0,
             grace: Duration::from_secs(5),
-            ready_within: None,
+            boot: BootLimit::Told(Duration::from_secs(60)),
             start_patience: Duration::from_secs(5),
             backoff: BackoffPolicy::default(),
             min_uptime: Duration::from_secs(1),

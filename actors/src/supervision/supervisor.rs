@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use super::exit::Exit;
 use super::intensity::Window;
-use super::spec::{ChildSpec, Policy, Strategy, Verdict};
+use super::spec::{BootLimit, ChildSpec, Policy, Strategy, Verdict};
 
 /// A child's number, unique among its siblings for as long as the supervisor lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,8 +30,10 @@ pub enum Command {
     Start(ChildId),
     /// Ask the child to finish what it is doing and leave.
     Stop(ChildId, Leave),
-    /// The grace is over, or the start took too long: end the child by force.
+    /// The grace is over: end the child by force.
     Force(ChildId),
+    /// The start took too long: end it by force unless it is ready by now.
+    EndBoot(ChildId),
     /// The child was removed and is down: forget it.
     Forget(ChildId),
     /// Every child is down because they failed too often: report to the parent and end.
@@ -110,8 +112,8 @@ struct Child {
     tried: bool,
     /// It starts no sooner than this.
     not_before: Option<Instant>,
-    /// Forced down because its start took too long.
-    overdue: bool,
+    /// Its start takes longer than it may.
+    late: bool,
     backoff: Backoff,
     /// Failed boots in a row.
     consecutive: u32,
@@ -125,6 +127,14 @@ impl Child {
 
     fn runs(&self) -> bool {
         matches!(self.phase, Phase::Starting { .. } | Phase::Up { .. })
+    }
+
+    /// When this start is late, if it is not yet.
+    fn late_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Starting { since } if !self.late => Some(since + self.spec.boot.after()),
+            _ => None,
+        }
     }
 
     /// When the next stage stops waiting for this start.
@@ -200,7 +210,7 @@ impl Supervisor {
             leaving: false,
             tried: false,
             not_before: None,
-            overdue: false,
+            late: false,
             backoff: Backoff::default(),
             consecutive: 0,
             generation: 0,
@@ -224,6 +234,7 @@ impl Supervisor {
                 child.phase = Phase::Up { since: now };
             }
             child.tried = true;
+            child.late = false;
             child.consecutive = 0;
         }
         self.tick(now);
@@ -263,7 +274,7 @@ impl Supervisor {
         child.backoff.lived(&child.spec.backoff, uptime);
         child.phase = Phase::Down;
         child.leaving = false;
-        child.overdue = false;
+        child.late = false;
         if asked {
             return;
         }
@@ -454,19 +465,17 @@ impl Supervisor {
 
     fn force_the_late(&mut self, now: Instant) {
         for child in self.children.iter_mut().rev() {
-            match &mut child.phase {
-                Phase::Stopping { force_at } if force_at.is_some_and(|at| at <= now) => {
-                    *force_at = None;
-                    self.commands.push_back(Command::Force(child.id));
+            if let Phase::Stopping { force_at } = &mut child.phase
+                && force_at.is_some_and(|at| at <= now)
+            {
+                *force_at = None;
+                self.commands.push_back(Command::Force(child.id));
+            }
+            if child.late_at().is_some_and(|at| at <= now) {
+                child.late = true;
+                if let BootLimit::Forced(_) = child.spec.boot {
+                    self.commands.push_back(Command::EndBoot(child.id));
                 }
-                Phase::Starting { since } if !child.overdue => {
-                    let due = child.spec.ready_within.map(|within| *since + within);
-                    if due.is_some_and(|due| due <= now) {
-                        child.overdue = true;
-                        self.commands.push_back(Command::Force(child.id));
-                    }
-                }
-                _ => {}
             }
         }
     }
@@ -538,13 +547,9 @@ impl Supervisor {
             Phase::Down if child.want == Want::Run && self.course == Course::Running => {
                 child.not_before
             }
-            Phase::Starting { since } => {
-                let due = child
-                    .spec
-                    .ready_within
-                    .filter(|_| !child.overdue)
-                    .map(|within| since + within);
-                due.into_iter().chain(child.patience_ends_at()).min()
+            Phase::Starting { .. } => {
+                let late_at = child.late_at();
+                late_at.into_iter().chain(child.patience_ends_at()).min()
             }
             Phase::Stopping { force_at } => force_at,
             _ => None,
@@ -554,6 +559,13 @@ impl Supervisor {
     /// Where the child is.
     pub fn phase(&self, id: ChildId) -> Option<Phase> {
         self.get(id).map(|child| child.phase)
+    }
+
+    /// The limit that the child's start has passed, if it starts and is late.
+    pub fn late(&self, id: ChildId) -> Option<BootLimit> {
+        let child = self.get(id)?;
+        let starts = matches!(child.phase, Phase::Starting { .. });
+        (starts && child.late).then_some(child.spec.boot)
     }
 
     /// The child's current or latest start, counted from 1.

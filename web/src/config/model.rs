@@ -210,6 +210,8 @@ words!(Restart, "a restart type (\"permanent\", \"transient\" or \"temporary\")"
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RestartPolicy {
     pub restart: Restart,
+    /// From a script's start to its being ready; beyond it, it is ended and has failed to boot.
+    pub boot_timeout: Option<Duration>,
     /// The first wait after a failed boot; it doubles up to `backoff_max`.
     pub backoff: Duration,
     pub backoff_max: Duration,

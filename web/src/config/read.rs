@@ -271,6 +271,7 @@ impl Worker {
             matches: Vec::new(),
             watch: Vec::new(),
             restart: RestartPolicy {
+                boot_timeout: Some(60 * SECOND),
                 // A request in hand is worth more patience than a loop of our own making.
                 grace: 30 * SECOND,
                 ..RestartPolicy::default()
@@ -326,6 +327,7 @@ impl Background {
 fn restart_policy(section: &mut Section<'_>, defaults: RestartPolicy) -> RestartPolicy {
     RestartPolicy {
         restart: section.get("restart", defaults.restart),
+        boot_timeout: section.get("boot_timeout", defaults.boot_timeout),
         backoff: section.get("backoff", defaults.backoff),
         backoff_max: section.get("backoff_max", defaults.backoff_max),
         intensity: section.get("intensity", defaults.intensity),
@@ -342,6 +344,8 @@ impl Default for RestartPolicy {
     fn default() -> Self {
         Self {
             restart: Restart::Permanent,
+            // A background worker may do well without ever saying that it is ready.
+            boot_timeout: None,
             backoff: Duration::from_millis(100),
             backoff_max: 10 * SECOND,
             intensity: 5,

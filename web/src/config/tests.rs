@@ -123,6 +123,7 @@ fn every_key_is_read() {
         match = ["/api/*"]
         watch = ["src/**/*.php"]
         restart = "transient"
+        boot_timeout = "off"
         backoff = "1s"
         backoff_max = "2s"
         intensity = 3
@@ -142,6 +143,7 @@ fn every_key_is_read() {
         env = {}
         watch = []
         restart = "permanent"
+        boot_timeout = "5m"
         grace = "1m"
         max_queue = 8
         max_names = 2
@@ -157,6 +159,7 @@ fn every_key_is_read() {
     assert_eq!(config.sites[0].hosts[1], "*.shop.example");
     let worker = &config.sites[0].workers[0];
     assert_eq!(worker.restart.restart, Restart::Transient);
+    assert_eq!(worker.restart.boot_timeout, None);
     assert_eq!(worker.max_memory.unwrap().0, 256 << 20);
     assert_eq!(config.sites[0].background[0].name.as_deref(), Some("queue"));
 }
@@ -385,6 +388,10 @@ fn mistakes_in_a_site_are_reported() {
         (
             "[[site.worker]]\nscript = \"worker.php\"\nttl = \"0\"",
             "5:7: `ttl` must be more than 0, or \"off\"",
+        ),
+        (
+            "[[site.worker]]\nscript = \"worker.php\"\nboot_timeout = \"0\"",
+            "5:16: `boot_timeout` must be more than 0, or \"off\"",
         ),
         (
             "[[site.worker]]\nscript = \"worker.php\"\nbackoff = \"1m\"",

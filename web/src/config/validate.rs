@@ -446,6 +446,12 @@ impl Check<'_> {
                 "`backoff` must not be more than `backoff_max`",
             );
         }
+        if policy.boot_timeout.is_some_and(|limit| limit.is_zero()) {
+            self.wrong(
+                &format!("{table}.boot_timeout"),
+                "`boot_timeout` must be more than 0, or \"off\"",
+            );
+        }
         for (key, zero) in [
             ("intensity", policy.intensity == 0),
             ("period", policy.period.is_zero()),

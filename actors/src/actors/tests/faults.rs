@@ -169,7 +169,7 @@ async fn a_boot_that_hangs_is_forced_and_counts_as_failed() {
         }
     });
     let hasty = ChildSpec {
-        ready_within: Some(Duration::from_millis(20)),
+        boot: BootLimit::Forced(Duration::from_millis(20)),
         ..quick()
     };
     let show = Show::new(
@@ -181,7 +181,11 @@ async fn a_boot_that_hangs_is_forced_and_counts_as_failed() {
     );
     assert_eq!(show.get("/").await.0, 200);
     let node = show.state(&worker(1), State::Ready).await;
-    assert_eq!(node.last_exit.unwrap().detail.reason, "forced");
+    let last = node.last_exit.unwrap().detail;
+    assert_eq!(
+        last.to_string(),
+        "boot_timeout: its boot has not ended within 0.02 s"
+    );
     assert_eq!(show.node(&api()).unwrap().failures.unwrap().in_window, 1);
     show.close().await;
 }

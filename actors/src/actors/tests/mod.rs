@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use stage::{Stage, Theatre, request, response};
 
 use super::*;
-use crate::supervision::{BackoffPolicy, ChildSpec, Policy, ScalingPolicy};
+use crate::supervision::{BackoffPolicy, BootLimit, ChildSpec, Policy, ScalingPolicy};
 use crate::tree::{Node, NodeId, State};
 
 /// A script spec that the stage does not look at.

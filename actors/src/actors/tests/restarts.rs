@@ -253,6 +253,82 @@ async fn a_worker_that_is_drained_while_it_is_being_restarted_does_not_hold_up_t
     show.close().await;
 }
 
+/// A stage whose scripts hang while they boot as long as the flag says so.
+fn hanging() -> (Arc<Stage>, Arc<AtomicBool>) {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let ill = hangs.clone();
+    let stage = Stage::playing(move |scene| {
+        if ill.load(Ordering::SeqCst) {
+            scene.hang()
+        } else {
+            scene.serve(|_, uri| Ok(uri.to_owned()))
+        }
+    });
+    (stage, hangs)
+}
+
+#[tokio::test]
+async fn a_restart_into_a_boot_that_hangs_names_the_worker_and_the_others_serve_on() {
+    let (stage, hangs) = hanging();
+    let mut hasty = pool(2);
+    hasty.worker.boot = BootLimit::Forced(Duration::from_millis(500));
+    let show = Show::new(&stage, hasty);
+    for number in [1, 2] {
+        show.state(&worker(number), State::Ready).await;
+    }
+    hangs.store(true, Ordering::SeqCst);
+    let untouched = show.node(&worker(2)).unwrap().generation;
+    let error = show.handle.restart(api()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the restart of site:shop:http:api:1 halted: boot_timeout: its boot has not ended within 0.5 s; \
+         1 workers keep running what they have"
+    );
+    assert_eq!(show.get("/").await, (200, "/".into()));
+    assert_eq!(show.node(&worker(2)).unwrap().generation, untouched);
+    show.until(&worker(1), "ended by force", |node| {
+        let last = node.last_exit.as_ref();
+        last.is_some_and(|exit| exit.detail.reason == "boot_timeout")
+    })
+    .await;
+    hangs.store(false, Ordering::SeqCst);
+    show.state(&worker(1), State::Ready).await;
+    show.handle.drain(api()).await.unwrap();
+    show.state(&api(), State::Stopped).await;
+    hangs.store(true, Ordering::SeqCst);
+    let error = show.handle.restart(api()).await.unwrap_err();
+    assert!(error.to_string().contains("within 0.5 s"), "{error}");
+    show.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_does_not_wait_for_ever_for_a_boot_without_a_limit_and_leaves_it_alone() {
+    let gate = Gate::new(true);
+    let held = gate.clone();
+    let stage = Stage::playing(move |scene| {
+        held.pass();
+        scene.serve(|_, uri| Ok(uri.to_owned()))
+    });
+    let mut patient = pool(2);
+    patient.worker.boot = BootLimit::Told(Duration::from_millis(20));
+    let show = Show::new(&stage, patient);
+    for number in [1, 2] {
+        show.state(&worker(number), State::Ready).await;
+    }
+    gate.set(false);
+    let error = show.handle.restart(api()).await.unwrap_err();
+    assert!(
+        matches!(&error, SteerError::Halted { node, left: 1, reason }
+            if *node == worker(1) && reason.contains("within 0.02 s")),
+        "{error}"
+    );
+    assert_eq!(show.node(&worker(1)).unwrap().state, State::Starting);
+    gate.set(true);
+    let node = show.state(&worker(1), State::Ready).await;
+    assert_eq!(node.generation, 2, "it was the same boot");
+    show.close().await;
+}
+
 #[tokio::test]
 async fn a_restart_of_a_worker_whose_boot_hangs_is_no_failed_boot() {
     let boots = in_turn([false, true]);

@@ -76,6 +76,7 @@ impl Bench {
                 Command::Stop(id, Leave::ForNow) => format!("pause {}", name(id)),
                 Command::Stop(id, Leave::ForGood) => format!("stop {}", name(id)),
                 Command::Force(id) => format!("force {}", name(id)),
+                Command::EndBoot(id) => format!("end boot of {}", name(id)),
                 Command::Forget(id) => format!("forget {}", name(id)),
                 Command::Escalate(Escalation::Intensity { failures, .. }) => {
                     format!("escalate: {failures} failures")

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_start_that_takes_too_long_is_forced_and_counts_as_failed() {
     let spec = ChildSpec {
-        ready_within: Some(Duration::from_secs(60)),
+        boot: BootLimit::Forced(Duration::from_secs(60)),
         ..ChildSpec::default()
     };
     let mut bench = Bench::new(one_for_one(), &[(A, spec)]);
@@ -14,10 +14,37 @@ fn a_start_that_takes_too_long_is_forced_and_counts_as_failed() {
     bench.after(5_000);
     assert_eq!(bench.due_in(), Some(55_000));
     bench.after(55_000);
-    assert_eq!(bench.said(), "force A");
+    assert_eq!(bench.said(), "end boot of A");
     assert_eq!(bench.due_in(), None, "forced once");
+    assert!(bench.supervisor.late(A).is_some());
     bench.fails_boot(A);
     assert_eq!(bench.failures(), 1);
+    assert_eq!(bench.supervisor.late(A), None);
+}
+
+#[test]
+fn a_start_without_a_limit_goes_on_when_it_is_late() {
+    let spec = ChildSpec {
+        boot: BootLimit::Told(Duration::from_secs(60)),
+        ..ChildSpec::default()
+    };
+    let mut bench = Bench::new(one_for_one(), &[(A, spec)]);
+    bench.start();
+    bench.said();
+    bench.after(5_000);
+    assert_eq!(bench.supervisor.late(A), None);
+    bench.after(55_000);
+    assert_eq!(bench.said(), "");
+    assert_eq!(bench.due_in(), None, "it is late once");
+    let told = bench.supervisor.late(A).unwrap().passed();
+    assert_eq!(
+        told.to_string(),
+        "boot_timeout: its boot has not ended within 60 s"
+    );
+    bench.ready(A);
+    assert_eq!(bench.supervisor.late(A), None);
+    bench.supervisor.relaunched(A, bench.now);
+    assert_eq!(bench.supervisor.late(A), None, "its next start begins anew");
 }
 
 #[test]

@@ -20,6 +20,11 @@ troupe_bytes troupe_server_var_name(const troupe_vars *vars, const troupe_entry 
                                 : (troupe_bytes){vars->bytes + entry->name, entry->name_len};
 }
 
+static bool is_text(const zval *value, const char *text, size_t len)
+{
+    return Z_TYPE_P(value) == IS_STRING && zend_string_equals_cstr(Z_STR_P(value), text, len);
+}
+
 static zend_never_inline zend_string *new_text(const char *text, size_t len)
 {
     zval value;
@@ -28,25 +33,30 @@ static zend_never_inline zend_string *new_text(const char *text, size_t len)
     return Z_STR(value);
 }
 
-static zend_never_inline zend_string *replace_last(zend_string **last, const char *text, size_t len)
-{
-    zend_string *before = *last;
-
-    *last = new_text(text, len); /* may bail out */
-    if (before) {
-        zend_string_release(before);
-    }
-    return zend_string_copy(*last);
-}
-
-static zend_never_inline void put_other(HashTable *array, const troupe_vars *vars, const troupe_entry *entry)
+static zend_never_inline zval *put_other(HashTable *array, const troupe_vars *vars, const troupe_entry *entry)
 {
     zend_string *name = zend_string_init(vars->bytes + entry->name, entry->name_len, 0);
-    zval value;
+    zval value, *put;
 
     ZVAL_STR(&value, new_text(vars->bytes + entry->value, entry->value_len));
-    zend_symtable_update(array, name, &value);
+    put = zend_symtable_update(array, name, &value);
     zend_string_release(name);
+    return put;
+}
+
+/* `last` is an array with texts that this one's is likely to be among; or there is none. */
+static zval *put_known(HashTable *array, const troupe_vars *vars, const troupe_entry *entry, const HashTable *last)
+{
+    const char *text = vars->bytes + entry->value;
+    zval *before = last ? zend_hash_find_known_hash(last, known[entry->name]) : NULL;
+    zval value;
+
+    if (before && is_text(before, text, entry->value_len)) {
+        ZVAL_COPY(&value, before);
+    } else {
+        ZVAL_STR(&value, new_text(text, entry->value_len));
+    }
+    return zend_hash_update(array, known[entry->name], &value);
 }
 
 /* The extension puts the value into PHP's array as well as its own. */
@@ -69,8 +79,8 @@ static void put_all_filtered(const troupe_vars *vars)
     }
 }
 
-/* Most values are the same from request to request: those of a worker's last one are kept for that. */
-static void put_all(zval *array, const troupe_vars *vars, zend_string **last)
+/* `slots`, if there are any, are told where in the array each entry is. */
+static void put_all(HashTable *array, const troupe_vars *vars, const HashTable *last, uint32_t *slots)
 {
     if (troupe_filter_changes_values) {
         put_all_filtered(vars);
@@ -78,23 +88,11 @@ static void put_all(zval *array, const troupe_vars *vars, zend_string **last)
     }
     for (size_t i = 0; i < vars->count; i++) {
         const troupe_entry *entry = &vars->entries[i];
-        const char *text = vars->bytes + entry->value;
-        zend_string *string;
-        zval value;
+        zval *put = entry->name_len == 0 ? put_known(array, vars, entry, last) : put_other(array, vars, entry);
 
-        if (entry->name_len != 0) {
-            put_other(Z_ARRVAL_P(array), vars, entry);
-            continue;
+        if (slots) {
+            slots[i] = (uint32_t)((Bucket *)put - array->arData);
         }
-        if (!last) {
-            string = new_text(text, entry->value_len);
-        } else if (last[entry->name] && zend_string_equals_cstr(last[entry->name], text, entry->value_len)) {
-            string = zend_string_copy(last[entry->name]);
-        } else {
-            string = replace_last(&last[entry->name], text, entry->value_len);
-        }
-        ZVAL_STR(&value, string);
-        zend_hash_update(Z_ARRVAL_P(array), known[entry->name], &value);
     }
 }
 
@@ -123,37 +121,34 @@ static void put_worker(zval *array, const troupe_run *run)
     }
 }
 
+static void put_what_there_is(troupe_thread *self, zval *array, const HashTable *last, uint32_t *slots)
+{
+    self->filter_knows = troupe_filter_changes_values;
+    if (self->run->kind != TROUPE_RUN_REQUEST) {
+        put_worker(array, self->run);
+        put_all(Z_ARRVAL_P(array), &self->run->vars, NULL, NULL);
+    }
+    if (self->request) {
+        put_all(Z_ARRVAL_P(array), &self->request->vars, last, slots);
+    }
+}
+
 void troupe_register_server_variables(zval *array)
 {
     troupe_thread *self = troupe_self;
 
-    if (!self || !self->run) {
-        return;
+    if (self && self->run) {
+        put_what_there_is(self, array, NULL, NULL);
     }
-    self->filter_knows = troupe_filter_changes_values;
-    if (self->run->kind != TROUPE_RUN_REQUEST) {
-        put_worker(array, self->run);
-        put_all(array, &self->run->vars, NULL);
-    }
-    if (self->request) {
-        put_all(array, &self->request->vars, self->last_values);
-    }
-}
-
-void troupe_server_vars_loop_begins(troupe_thread *self)
-{
-    self->last_values = ecalloc(known_count, sizeof(*self->last_values));
 }
 
 void troupe_server_vars_loop_ends(troupe_thread *self)
 {
-    for (size_t i = 0; i < known_count; i++) {
-        if (self->last_values[i]) {
-            zend_string_release(self->last_values[i]);
-        }
+    if (self->last_server.array) {
+        zend_array_release(self->last_server.array);
+        efree(self->last_server.slots);
+        self->last_server = (troupe_last_server){0};
     }
-    efree(self->last_values);
-    self->last_values = NULL;
 }
 
 /* PHP has more to say of these: who logged in, the arguments of a command, what it advises against. */
@@ -166,7 +161,70 @@ static bool is_plain(const troupe_thread *self)
            strpbrk(PG(variables_order), "Ss");
 }
 
-/* What PHP's own callback makes of a plain request, in an array of the right size and with names that are known. */
+static bool is_named(const Bucket *bucket, const troupe_vars *vars, const troupe_entry *entry)
+{
+    if (entry->name_len == 0) {
+        return bucket->key == known[entry->name];
+    }
+    return bucket->key && zend_string_equals_cstr(bucket->key, vars->bytes + entry->name, entry->name_len);
+}
+
+/* A worker's last array becomes this request's when it has the same names and no script has kept it: most values
+ * are the same from request to request. False when it can't; values that were put then don't matter. */
+static bool take_last(troupe_thread *self, zend_string *name, zval *array)
+{
+    const troupe_last_server *last = &self->last_server;
+    const troupe_vars *vars = &self->request->vars;
+    zval *global = zend_hash_find_known_hash(&EG(symbol_table), name);
+
+    if (!last->array || last->count != vars->count) {
+        return false;
+    }
+    if (global && Z_TYPE_P(global) == IS_ARRAY && Z_ARR_P(global) == last->array) {
+        GC_DELREF(last->array);
+        ZVAL_EMPTY_ARRAY(global);
+    }
+    if (GC_REFCOUNT(last->array) > 1) {
+        return false;
+    }
+    for (size_t i = 0; i < vars->count; i++) {
+        const troupe_entry *entry = &vars->entries[i];
+        Bucket *bucket = &last->array->arData[last->slots[i]];
+        const char *text = vars->bytes + entry->value;
+
+        if (!is_named(bucket, vars, entry) || Z_TYPE(bucket->val) != IS_STRING) {
+            return false;
+        }
+        if (!is_text(&bucket->val, text, entry->value_len)) {
+            zend_string *value = new_text(text, entry->value_len); /* may bail out */
+            zend_string_release(Z_STR(bucket->val));
+            ZVAL_STR(&bucket->val, value);
+        }
+    }
+    GC_ADDREF(last->array);
+    ZVAL_ARR(array, last->array);
+    return true;
+}
+
+/* Makes an array of the right size and with names that are known. A worker keeps it for its next request. */
+static void make_array(troupe_thread *self, zval *array)
+{
+    troupe_last_server *last = &self->last_server;
+    bool is_kept = self->kept && self->request;
+    size_t count = self->request ? self->request->vars.count : 0;
+    uint32_t *slots = is_kept ? safe_emalloc(count, sizeof(*slots), 0) : NULL;
+
+    array_init_size(array, (uint32_t)(self->run->vars.count + count) + 8);
+    zend_hash_real_init_mixed(Z_ARRVAL_P(array));
+    put_what_there_is(self, array, last->array, slots);
+    if (is_kept) {
+        troupe_server_vars_loop_ends(self);
+        Z_ADDREF_P(array);
+        *last = (troupe_last_server){Z_ARR_P(array), slots, count};
+    }
+}
+
+/* What PHP's own callback makes of a plain request. */
 static bool create_server(zend_string *name)
 {
     troupe_thread *self = troupe_self;
@@ -175,9 +233,11 @@ static bool create_server(zend_string *name)
     if (!is_plain(self)) {
         return php_create_server(name);
     }
-    array_init_size(&array, (uint32_t)(self->run->vars.count + (self->request ? self->request->vars.count : 0)) + 8);
-    zend_hash_real_init_mixed(Z_ARRVAL(array));
-    troupe_register_server_variables(&array);
+    if (self->request && take_last(self, name, &array)) {
+        self->filter_knows = false;
+    } else {
+        make_array(self, &array);
+    }
     ZVAL_DOUBLE(&value, sapi_get_request_time());
     zend_hash_update(Z_ARRVAL(array), float_time_of_request, &value);
     ZVAL_LONG(&value, zend_dval_to_lval(Z_DVAL(value)));

@@ -26,6 +26,13 @@
 #error "Troupe needs a thread-safe PHP: configure it with --enable-zts"
 #endif
 
+/* A worker's last $_SERVER, and where in it each entry of its request is. Nobody else changes it: it has one owner more. */
+typedef struct troupe_last_server {
+    zend_array *array;
+    uint32_t *slots;
+    size_t count;
+} troupe_last_server;
+
 /* One PHP thread. Lives on the stack of troupe_thread_main. */
 typedef struct troupe_thread {
     void *rust;
@@ -46,7 +53,7 @@ typedef struct troupe_thread {
     HashTable *seen_vars;          /* copies that get_vars handed out in this run, by name */
     uint32_t handing_out;          /* calls of get_vars that are at it */
     struct troupe_kept *kept;      /* what the worker script had set up before its loop */
-    zend_string **last_values;     /* in $_SERVER, by the numbers of their names; while `kept` is there */
+    troupe_last_server last_server; /* while `kept` is there */
     troupe_trace trace;
 } troupe_thread;
 
@@ -93,7 +100,6 @@ void troupe_register_server_variables(zval *array);
 /* Once, before any thread has copied the table of superglobals. Keeps the names in permanent strings. */
 void troupe_server_vars_install(const troupe_bytes *names, size_t count);
 /* A worker script's loop. */
-void troupe_server_vars_loop_begins(troupe_thread *self);
 void troupe_server_vars_loop_ends(troupe_thread *self);
 troupe_bytes troupe_server_var_name(const troupe_vars *vars, const troupe_entry *entry);
 

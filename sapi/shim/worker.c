@@ -88,7 +88,6 @@ static void keep(troupe_thread *self)
     zend_ini_entry *entry;
     zend_string *name;
 
-    troupe_server_vars_loop_begins(self);
     zend_hash_init(&kept->ini, 8, NULL, ZVAL_PTR_DTOR, 0);
     if (EG(modified_ini_directives)) {
         ZEND_HASH_FOREACH_STR_KEY_PTR(EG(modified_ini_directives), name, entry) {

@@ -118,6 +118,62 @@ fn requests_see_nothing_of_each_other(lines: &str) {
 }
 
 #[test]
+fn server_variables_are_the_requests_own_whatever_became_of_those_before() {
+    // The last three are names of what PHP itself puts there, and of an index of a list.
+    let env = "env = { OWN = \"own\", argv = \"text\", REQUEST_TIME = \"then\", 7 = \"seven\" }";
+    for env in ["", env] {
+        let server = workers(&format!("num = 1\n{env}")).start();
+        let mut kept = Vec::new();
+        for (then, headers) in [
+            ("", [("X-One", "first"), ("Accept", "a/b")].as_slice()),
+            ("", &[("X-One", "second"), ("Accept", "a/b")]),
+            ("change", &[("X-One", "second"), ("Accept", "c")]),
+            ("", &[("X-One", "second"), ("Accept", "c")]),
+            ("keep", &[("X-One", "second"), ("Accept", "c")]),
+            ("keep", &[("X-One", "third"), ("Accept", "c")]),
+            ("", &[("X-One", ""), ("Accept", "longer/than/before")]),
+            ("forget", &[("X-Two", "second"), ("Accept", "c")]),
+            ("", &[("X-Two", "second"), ("Accept-Language", "c")]),
+            ("", &[("X-Two", "2")]),
+            ("", &[("X-Two", "2"), ("Accept", "c")]),
+        ] {
+            let uri = format!("/worker.php?do=server&then={then}");
+            let mut request = Request::get(&uri);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let seen = server.send(&request).expect(200).json();
+            assert_eq!(seen[1], Value::from(kept.clone()), "what was kept");
+            let variables = seen[0].as_object().unwrap();
+            let of_header = |(name, value): &(&str, &str)| {
+                let name = name.to_uppercase().replace('-', "_");
+                (format!("HTTP_{name}"), Value::from(*value))
+            };
+            let expected: Value = headers.iter().map(of_header).collect();
+            let is_sent = |name: &str| name.starts_with("HTTP_") && name != "HTTP_HOST";
+            let sent = variables.iter().filter(|(name, _)| is_sent(name));
+            let sent: Value = sent
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            assert_eq!(sent, expected);
+            assert_eq!(variables["REQUEST_URI"], uri);
+            assert_eq!(variables["QUERY_STRING"], uri["/worker.php?".len()..]);
+            assert_eq!(variables["argv"], json!([variables["QUERY_STRING"]]));
+            assert!(variables["REQUEST_TIME"].as_u64() > Some(1_700_000_000));
+            assert_eq!(variables.contains_key("OWN"), !env.is_empty());
+            assert_eq!(variables.contains_key("7"), !env.is_empty());
+            assert!(!variables.contains_key("ADDED"));
+            match then {
+                "keep" => kept.push(seen[0].clone()),
+                "forget" => kept.clear(),
+                _ => {}
+            }
+        }
+        assert_eq!(boots(&server), 1);
+    }
+}
+
+#[test]
 fn what_output_is_rewritten_with_is_the_requests_own() {
     let server = one();
     for with in ["1", "2"] {

@@ -18,6 +18,7 @@ class Left extends Exception
 {
     public static int $count = 0;
     public static array $leaked = [];
+    public static array $servers = [];
     public static string $upload;
 }
 
@@ -97,6 +98,19 @@ function traces(): array
     ];
 }
 
+/** In all the ways there are. */
+function changeServer(): void
+{
+    $_SERVER['HTTP_X_ONE'] = $_SERVER['ADDED'] = 'changed';
+    unset($_SERVER['QUERY_STRING']);
+    foreach ($_SERVER as &$value) {
+        $value = 'changed';
+    }
+    $whole = &$_SERVER;
+    $whole = ['changed'];
+    Left::$leaked = &$_SERVER;
+}
+
 /** Leaves behind what it can. */
 function leave(): void
 {
@@ -166,6 +180,15 @@ $handle = function () use (&$served): void {
             'precision' => ini_get('precision'),
             'name' => $_SERVER['FRANKENPHP_WORKER_NAME'],
         ]),
+        'server' => (function (): void {
+            reply([$_SERVER, Left::$servers]);
+            match ($_GET['then'] ?? '') {
+                'change' => changeServer(),
+                'keep' => Left::$servers[] = $_SERVER,
+                'forget' => Left::$servers = [],
+                '' => null,
+            };
+        })(),
         'rewrite' => (function (): void {
             if (isset($_GET['with'])) {
                 output_add_rewrite_var('with', $_GET['with']);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use php_sys::troupe_exit_kind::{
     TROUPE_EXIT_CALLED, TROUPE_EXIT_FAILED, TROUPE_EXIT_NOT_BEGUN, TROUPE_EXIT_RETURNED,
 };
@@ -27,8 +27,8 @@ use tracing::{debug, error, info, warn};
 use crate::background::calls;
 use crate::control::Doing;
 use crate::driver::{Failure, RequestEnd, ScriptEnd, ScriptExit, WorkerKind};
+use crate::head::Head;
 use crate::request::RequestBody;
-use crate::response::Head;
 use crate::server_vars::{Entry, ServerVars, Text};
 use crate::thread::{Current, Local};
 use crate::wait::{Heed, Interrupted, KillReason};
@@ -364,15 +364,17 @@ unsafe fn head(status: c_int, headers: *const troupe_header, count: usize) -> He
             std::slice::from_raw_parts(headers, count)
         }
     };
-    // SAFETY: the same.
-    let copy = |bytes: troupe_bytes| Bytes::copy_from_slice(unsafe { slice(bytes) });
-    Head {
-        status: u16::try_from(status).unwrap_or(500),
-        headers: headers
-            .iter()
-            .map(|header| (copy(header.name), copy(header.value)))
-            .collect(),
+    let mut head = Head::new(u16::try_from(status).unwrap_or(500));
+    let sizes = headers
+        .iter()
+        .map(|header| header.name.len + header.value.len);
+    head.reserve(headers.len(), sizes.sum());
+    for header in headers {
+        // SAFETY: the same.
+        let (name, value) = unsafe { (slice(header.name), slice(header.value)) };
+        head.push(name, value);
     }
+    head
 }
 
 extern "C" fn set_head(

@@ -18,6 +18,7 @@ mod callbacks;
 mod control;
 mod driver;
 mod engine;
+mod head;
 #[cfg(all(test, loom))]
 mod models;
 mod queue;
@@ -42,10 +43,11 @@ pub use driver::{
     Driver, Failure, RequestEnd, Run, ScriptEnd, ScriptExit, WorkerKind, WorkerScript,
 };
 pub use engine::{Engine, EngineConfig, EngineError, Versions, leave_process};
+pub use head::Head;
 pub use queue::{JobQueue, PushError, Seat};
 pub use request::{Request, RequestBody};
 pub use response::{
-    ClientLeft, Head, Outcome, Part, ResponseReader, ResponseWriter, Withdrawal, response_port,
+    ClientLeft, Outcome, Part, ResponseReader, ResponseWriter, Withdrawal, response_port,
 };
 pub use server_vars::{ServerVars, Text};
 pub use thread::PhpThread;

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 use crate::background::leash::Leash;
+use crate::head::Head;
 use crate::sync::{Mutex, lock, unlock_and_wake};
 
 /// Bytes of body that the writer gathers before it sends them unasked.
@@ -22,15 +23,6 @@ pub const PART: usize = 64 * 1024;
 pub const PARTS: usize = 4;
 /// Room for the first bytes of a body: a script that prints piece by piece does not make it grow each time.
 const FIRST: usize = 1024;
-
-/// Status and headers, in the order the script set them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// 100 to 999; validated by the writer's caller.
-    pub status: u16,
-    /// Names as the script spelled them; values are bytes.
-    pub headers: Vec<(Bytes, Bytes)>,
-}
 
 /// What the connection gets, in order.
 #[derive(Debug, PartialEq, Eq)]
@@ -333,13 +325,6 @@ impl Drop for ResponseReader {
 mod tests {
     use super::*;
 
-    fn head(status: u16) -> Head {
-        Head {
-            status,
-            headers: Vec::new(),
-        }
-    }
-
     fn flush(writer: &mut ResponseWriter) -> Poll<Result<(), ClientLeft>> {
         writer.poll_flush(&mut Context::from_waker(Waker::noop()))
     }
@@ -351,11 +336,11 @@ mod tests {
     #[test]
     fn a_small_answer_is_one_part() {
         let (mut writer, mut reader) = response_port();
-        writer.set_head(head(200));
+        writer.set_head(Head::new(200));
         assert!(writer.write(b"hello"));
         writer.finish();
         let expected = Part::Head {
-            head: head(200),
+            head: Head::new(200),
             body: Bytes::from_static(b"hello"),
             complete: true,
         };
@@ -366,7 +351,7 @@ mod tests {
     #[test]
     fn a_slow_reader_makes_the_writer_wait_and_nothing_is_lost() {
         let (mut writer, mut reader) = response_port();
-        writer.set_head(head(200));
+        writer.set_head(Head::new(200));
         assert_eq!(flush(&mut writer), Poll::Ready(Ok(())));
         for n in 1..PARTS as u8 {
             writer.write(&[n]);
@@ -399,7 +384,7 @@ mod tests {
     #[test]
     fn a_dropped_writer_is_never_a_complete_answer() {
         let (mut writer, mut reader) = response_port();
-        writer.set_head(head(200));
+        writer.set_head(Head::new(200));
         writer.write(b"never handed over");
         drop(writer);
         assert_eq!(part(&mut reader), Poll::Ready(Err(Outcome::Aborted)));
@@ -409,7 +394,7 @@ mod tests {
     fn a_thread_that_was_given_up_has_no_more_say() {
         let (mut writer, mut reader) = response_port();
         assert!(writer.begin());
-        writer.set_head(head(200));
+        writer.set_head(Head::new(200));
         writer.breaker().give_up();
         assert_eq!(flush(&mut writer), Poll::Ready(Err(ClientLeft)));
         writer.finish();

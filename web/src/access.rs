@@ -11,52 +11,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use actix_http::{Request, RequestHead};
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::RequestHead;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::http::{StatusCode, Version};
-use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
 use crate::answer;
 use crate::logging::{ACCESS, Access, Line};
 use crate::php;
 use crate::server::InFlight;
-
-/// What is known of a request before it is answered.
-pub struct Record {
-    access: Access,
-    id: u64,
-    received: Instant,
-    request: HttpRequest,
-}
-
-impl Record {
-    pub fn new(access: Access, id: u64, received: Instant, request: HttpRequest) -> Self {
-        Self {
-            access,
-            id,
-            received,
-            request,
-        }
-    }
-
-    fn write(&self, client: &str, status: StatusCode, bytes: u64, is_complete: bool) {
-        let answered = Answered {
-            id: self.id,
-            request: self.request.head(),
-            client,
-            status,
-            bytes,
-            took: self.received.elapsed(),
-            is_complete,
-        };
-        match &self.access {
-            Access::Json(log) => log.write(ACCESS, |line| answered.write(line)),
-            Access::Traced => answered.trace(),
-        }
-    }
-}
 
 /// All that a record holds.
 struct Answered<'a> {
@@ -169,7 +134,10 @@ pub fn malformed(address: Option<SocketAddr>, status: StatusCode, error: &dyn Di
 /// A request on its way, in flight for its connection; its end writes the record.
 pub struct Followed {
     in_flight: InFlight,
-    record: Option<Record>,
+    access: Option<Access>,
+    id: u64,
+    received: Instant,
+    request: Request,
     /// There is none while it is not answered.
     status: Option<StatusCode>,
     bytes: u64,
@@ -177,14 +145,27 @@ pub struct Followed {
 }
 
 impl Followed {
-    pub fn new(in_flight: InFlight, record: Option<Record>) -> Self {
+    pub fn new(
+        in_flight: InFlight,
+        access: Option<Access>,
+        id: u64,
+        received: Instant,
+        request: Request,
+    ) -> Self {
         Self {
             in_flight,
-            record,
+            access,
+            id,
+            received,
+            request,
             status: None,
             bytes: 0,
             is_complete: false,
         }
+    }
+
+    pub fn request(&self) -> &Request {
+        &self.request
     }
 
     /// The request is answered; it is followed to the end of the response.
@@ -202,10 +183,21 @@ impl Followed {
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            let client = self.in_flight.facts().client();
-            let status = self.status.unwrap_or_else(answer::client_left);
-            record.write(client, status, self.bytes, self.is_complete);
+        let Some(access) = &self.access else {
+            return;
+        };
+        let answered = Answered {
+            id: self.id,
+            request: self.request.head(),
+            client: self.in_flight.facts().client(),
+            status: self.status.unwrap_or_else(answer::client_left),
+            bytes: self.bytes,
+            took: self.received.elapsed(),
+            is_complete: self.is_complete,
+        };
+        match access {
+            Access::Json(log) => log.write(ACCESS, |line| answered.write(line)),
+            Access::Traced => answered.trace(),
         }
     }
 }
@@ -256,7 +248,7 @@ mod tests {
                 .insert_header(("user-agent", "a \"b\" \\ \t c")),
             TestRequest::with_uri("http://b.org/").version(Version::HTTP_2),
         ] {
-            let request = request.to_http_request();
+            let request = request.to_request();
             let answered = Answered {
                 id: 7,
                 request: request.head(),

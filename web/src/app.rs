@@ -1,17 +1,19 @@
 //! Every request's way through the server: host → site → target → answer → compression → log.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_http::{Payload, Request, RequestHead, Response};
+use actix_service::{ServiceFactory, fn_service};
+use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
-use actix_web::dev::{Payload, ServiceFactory, ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::{ConnectionType, Method, StatusCode, header};
-use actix_web::{App, HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use troupe_sapi::Scope;
 
-use crate::access::{Followed, Record};
+use crate::access::Followed;
 use crate::answer;
 use crate::compress;
 use crate::config::Encoding;
@@ -46,68 +48,44 @@ pub struct Site {
     pub workers: Vec<Pool>,
 }
 
-/// The application for one I/O thread.
-pub fn app(state: Arc<State>) -> App<impl AppService> {
-    let hub = Hub::start();
-    App::new().default_service(fn_service(move |request: ServiceRequest| {
-        let (state, hub) = (state.clone(), hub.clone());
+/// The application for one I/O thread: right behind actix-http, since it needs nothing of what actix-web has between.
+pub fn app(
+    state: Arc<State>,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = Response<BoxBody>,
+    Error = Infallible,
+    InitError = (),
+> {
+    let app = Rc::new((state, Hub::start()));
+    fn_service(move |request| {
+        let app = app.clone();
         async move {
-            let (request, payload) = request.into_parts();
-            let response = serve(&state, &hub, &request, payload).await;
-            Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
+            let (state, hub) = &*app;
+            Ok(serve(state, hub, request).await.into())
         }
-    }))
-}
-
-/// What actix-web calls an application's inside.
-pub trait AppService:
-    ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<BoxBody>,
-        Error = actix_web::Error,
-        InitError = (),
-    >
-{
-}
-
-impl<T> AppService for T where
-    T: ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<BoxBody>,
-            Error = actix_web::Error,
-            InitError = (),
-        >
-{
+    })
 }
 
 /// Answers one request, and sees to it that its end is noticed.
-async fn serve(
-    state: &State,
-    hub: &Hub,
-    request: &HttpRequest,
-    payload: Payload,
-) -> HttpResponse<BoxBody> {
+async fn serve(state: &State, hub: &Hub, mut request: Request) -> HttpResponse<BoxBody> {
     let received = Instant::now();
-    let Some(facts) = request.conn_data::<Rc<Facts>>() else {
+    let payload = request.take_payload();
+    let Some(facts) = request.conn_data::<Rc<Facts>>().cloned() else {
         // Every connection is opened with its facts.
         return answer::status(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let in_flight = facts.enter();
-    let id = php::next_id();
-    let record = state
-        .access
-        .clone()
-        .map(|access| Record::new(access, id, received, request.clone()));
-    let followed = Followed::new(in_flight, record);
     let about = About {
-        facts,
-        id,
+        facts: &facts,
+        id: php::next_id(),
         received,
     };
+    let access = state.access.clone();
+    let followed = Followed::new(facts.enter(), access, about.id, received, request);
+    let request = followed.request();
     let response = answer(state, hub, request, payload, &about).await;
-    let mut response = compress::apply(request.headers(), response, &state.compress);
+    let mut response = compress::apply(&request.head().headers, response, &state.compress);
     if facts.is_draining() {
         response
             .head_mut()
@@ -126,7 +104,7 @@ struct About<'a> {
 async fn answer(
     state: &State,
     hub: &Hub,
-    request: &HttpRequest,
+    request: &Request,
     payload: Payload,
     about: &About<'_>,
 ) -> HttpResponse<BoxBody> {
@@ -135,18 +113,19 @@ async fn answer(
         id,
         received,
     } = about;
-    let target = target_size(request);
+    let head = request.head();
+    let target = target_size(head);
     if facts.has_cut_target() || target > state.header_size {
         return answer::status(StatusCode::URI_TOO_LONG);
     }
-    if target + header_size(request) > state.header_size {
+    if target + header_size(head) > state.header_size {
         return answer::status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     // Neither a proxy nor an echo.
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return answer::status(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let host = match Host::of(request) {
+    let host = match Host::of(head) {
         Ok(host) => host,
         Err(bad) => return answer::text(StatusCode::BAD_REQUEST, &bad.to_string()),
     };
@@ -154,17 +133,17 @@ async fn answer(
         return answer::status(StatusCode::MISDIRECTED_REQUEST);
     };
     let site = &state.sites[site];
-    let path = request.uri().path();
-    if path == "*" && *request.method() == Method::OPTIONS {
+    let path = head.uri.path();
+    if path == "*" && head.method == Method::OPTIONS {
         return options_of_the_server();
     }
-    match site.router.resolve(path) {
+    match site.router.resolve(path, received) {
         Target::Static(file) => static_files::respond(request, file, &state.compress),
         Target::Php(script) => {
             let job = Job {
                 id,
                 received,
-                request,
+                request: head,
                 facts,
                 host,
                 pool: pool_of(&script, site, &state.classic),
@@ -176,7 +155,7 @@ async fn answer(
             };
             php::respond(job, payload).await
         }
-        Target::Redirect(path) => redirect(request, &path),
+        Target::Redirect(path) => redirect(head, &path),
         Target::NotFound => answer::status(StatusCode::NOT_FOUND),
         Target::Forbidden => {
             tracing::warn!(request = id, path, "refused: the file must not be read");
@@ -198,15 +177,15 @@ fn pool_of<'a>(script: &Script, site: &'a Site, classic: &'a Pool) -> &'a Pool {
     worker.unwrap_or(classic)
 }
 
-fn target_size(request: &HttpRequest) -> u64 {
-    let target = request.uri().path_and_query();
+fn target_size(request: &RequestHead) -> u64 {
+    let target = request.uri.path_and_query();
     target.map_or(1, |target| target.as_str().len()) as u64
 }
 
 /// As it was on the wire: `name: value` and line ends.
-fn header_size(request: &HttpRequest) -> u64 {
+fn header_size(request: &RequestHead) -> u64 {
     const SEPARATORS: usize = 4;
-    let headers = request.headers().iter();
+    let headers = request.headers.iter();
     let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + SEPARATORS);
     headers.sum::<usize>() as u64
 }
@@ -243,13 +222,13 @@ const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// To the folder with its slash; the path is canonical, so it can't be taken for another host's.
-fn redirect(request: &HttpRequest, path: &[u8]) -> HttpResponse<BoxBody> {
+fn redirect(request: &RequestHead, path: &[u8]) -> HttpResponse<BoxBody> {
     let mut location = percent_encode(path, NOT_IN_A_PATH).to_string();
-    if let Some(query) = request.uri().query() {
+    if let Some(query) = request.uri.query() {
         location.push('?');
         location.push_str(query);
     }
-    let status = match *request.method() {
+    let status = match request.method {
         Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
         // The method and the body are to be sent again.
         _ => StatusCode::PERMANENT_REDIRECT,

@@ -12,10 +12,9 @@ use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
 use actix_web::{App, HttpRequest, HttpResponse};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::AppService;
 use crate::config::Config;
 use crate::run::StartError;
-use crate::server::{self, Facts, Listener, Settings};
+use crate::server::{self, AppService, Facts, Listener, Settings};
 
 /// Serves until SIGTERM.
 pub fn run(config: &Config) -> Result<ExitCode, StartError> {
@@ -23,7 +22,8 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     let settings = Settings::new(&config.server);
     actix_web::rt::System::new().block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
-        let (http, serving) = server::start(&settings, listeners, None, app)?;
+        let (http, serving) =
+            server::start(&settings, listeners, None, || server::application(app()))?;
         actix_web::rt::spawn(serving);
         terminate.recv().await;
         http.stop().await;

@@ -1,6 +1,6 @@
 //! The host a request is for.
 
-use actix_web::HttpRequest;
+use actix_http::RequestHead;
 use actix_web::http::Version;
 use actix_web::http::header;
 
@@ -23,16 +23,16 @@ pub enum BadHost {
 }
 
 impl<'a> Host<'a> {
-    pub fn of(request: &'a HttpRequest) -> Result<Self, BadHost> {
-        let mut headers = request.headers().get_all(&header::HOST);
+    pub fn of(request: &'a RequestHead) -> Result<Self, BadHost> {
+        let mut headers = request.headers.get_all(&header::HOST);
         let first = headers.next();
         if headers.next().is_some() {
             return Err(BadHost::Several);
         }
-        let host = match (request.uri().authority(), first) {
+        let host = match (request.uri.authority(), first) {
             (Some(authority), _) => authority.as_str(),
             (None, Some(value)) => value.to_str().map_err(|_| BadHost::Malformed)?,
-            (None, None) if request.version() == Version::HTTP_10 => "",
+            (None, None) if request.version == Version::HTTP_10 => "",
             (None, None) => return Err(BadHost::Missing),
         };
         // Scripts print it into links and mails: nothing but host names and addresses gets through.
@@ -64,8 +64,8 @@ mod tests {
     use actix_web::test::TestRequest;
 
     fn host(request: TestRequest) -> Result<String, BadHost> {
-        let request = request.to_http_request();
-        Host::of(&request).map(|host| host.as_str().to_owned())
+        let request = request.to_request();
+        Host::of(request.head()).map(|host| host.as_str().to_owned())
     }
 
     #[test]

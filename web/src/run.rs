@@ -80,7 +80,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
         let mut admin_servers = Vec::new();
         for (listener, offer) in admin_listeners {
             let admin = admin.clone();
-            let app = move || admin::app(admin.clone(), offer);
+            let app = move || server::application(admin::app(admin.clone(), offer));
             let settings = Settings {
                 threads: 1,
                 ..settings.clone()

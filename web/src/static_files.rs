@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
+use actix_http::Request;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
     self, ByteRangeSpec, ContentRangeSpec, EntityTag, HeaderValue, HttpDate, IfMatch,
@@ -25,7 +26,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::rt::task::{JoinHandle, spawn_blocking};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpResponse};
 use bytes::Bytes;
 use rustix::fs::Stat;
 use rustix::io::{Errno, ReadWriteFlags};
@@ -38,7 +39,7 @@ use crate::route::{Entry, OpenFile, StaticFile};
 const CHUNK: usize = 64 * 1024;
 
 /// Answers a request for a file; `offered` are the encodings that may stand pre-compressed beside it.
-pub fn respond(request: &HttpRequest, file: StaticFile<'_>, offered: &[Encoding]) -> HttpResponse {
+pub fn respond(request: &Request, file: StaticFile<'_>, offered: &[Encoding]) -> HttpResponse {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return HttpResponse::MethodNotAllowed()
             .insert_header((header::ALLOW, "GET, HEAD"))
@@ -112,7 +113,7 @@ pub fn respond(request: &HttpRequest, file: StaticFile<'_>, offered: &[Encoding]
 
 /// The client's favourite among the compressed siblings that are not older than the file.
 fn precompressed(
-    request: &HttpRequest,
+    request: &Request,
     file: &StaticFile<'_>,
     offered: &[Encoding],
 ) -> Option<(Encoding, OpenFile)> {
@@ -152,7 +153,7 @@ impl Validators {
     }
 
     /// 412 or 304 when the request's conditions say so, in the order of RFC 9110, section 13.2.2.
-    fn precondition(&self, request: &HttpRequest) -> Option<StatusCode> {
+    fn precondition(&self, request: &Request) -> Option<StatusCode> {
         let headers = request.headers();
         if headers.contains_key(header::IF_MATCH) {
             let holds = match request.get_header::<IfMatch>() {
@@ -185,7 +186,7 @@ impl Validators {
     }
 
     /// Whether the range was meant for this state of the file (`If-Range`).
-    fn range_holds(&self, request: &HttpRequest) -> bool {
+    fn range_holds(&self, request: &Request) -> bool {
         if !request.headers().contains_key(header::IF_RANGE) {
             return true;
         }
@@ -201,7 +202,7 @@ struct Unsatisfiable;
 
 /// The first and last byte of the range asked for. `None` sends the whole file: for a range that is
 /// malformed, and for several, which hardly anyone needs and which cost the server more than the client.
-fn single_range(request: &HttpRequest, length: u64) -> Option<Result<(u64, u64), Unsatisfiable>> {
+fn single_range(request: &Request, length: u64) -> Option<Result<(u64, u64), Unsatisfiable>> {
     let Some(Range::Bytes(ranges)) = request.get_header() else {
         return None;
     };

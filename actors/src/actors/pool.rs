@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 use troupe_sapi::{Activity, Head, Request};
 
@@ -548,11 +547,9 @@ fn answer_unavailable(request: Request, retry_after: Duration) {
     let seconds = retry_after.as_secs().max(1).to_string();
     let mut response = request.response;
     if response.begin() {
-        let headers = vec![(Bytes::from_static(b"Retry-After"), Bytes::from(seconds))];
-        response.set_head(Head {
-            status: 503,
-            headers,
-        });
+        let mut head = Head::new(503);
+        head.push(b"Retry-After", seconds.as_bytes());
+        response.set_head(head);
         response.finish();
     }
 }

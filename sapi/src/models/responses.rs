@@ -3,17 +3,10 @@
 use loom::thread;
 
 use super::{check, wait};
+use crate::head::Head;
 use crate::response::{
-    ClientLeft, Head, Outcome, PARTS, Part, ResponseReader, ResponseWriter, Withdrawal,
-    response_port,
+    ClientLeft, Outcome, PARTS, Part, ResponseReader, ResponseWriter, Withdrawal, response_port,
 };
-
-fn head() -> Head {
-    Head {
-        status: 200,
-        headers: Vec::new(),
-    }
-}
 
 fn send(writer: &mut ResponseWriter, body: &[u8]) -> Result<(), ClientLeft> {
     writer.write(body);
@@ -23,7 +16,7 @@ fn send(writer: &mut ResponseWriter, body: &[u8]) -> Result<(), ClientLeft> {
 /// A writer whose next flush has to wait: the port is full of `PARTS` bytes, 1 to `PARTS`.
 fn full_port() -> (ResponseWriter, ResponseReader) {
     let (mut writer, reader) = response_port();
-    writer.set_head(head());
+    writer.set_head(Head::new(200));
     for n in 1..=PARTS as u8 {
         send(&mut writer, &[n]).unwrap();
     }
@@ -50,7 +43,7 @@ fn parts_arrive_in_order_once_each_and_then_the_outcome() {
     check(|| {
         let (mut writer, mut reader) = response_port();
         let script = thread::spawn(move || {
-            writer.set_head(head());
+            writer.set_head(Head::new(200));
             send(&mut writer, b"a").unwrap();
             send(&mut writer, b"b").unwrap();
             writer.write(b"c");
@@ -69,7 +62,7 @@ fn a_script_that_dies_ends_the_readers_wait_unfinished() {
     check(|| {
         let (mut writer, mut reader) = response_port();
         let script = thread::spawn(move || {
-            writer.set_head(head());
+            writer.set_head(Head::new(200));
             send(&mut writer, b"a").unwrap();
             writer.write(b"never handed over");
         });
@@ -108,7 +101,7 @@ fn a_response_ends_once_when_its_thread_is_given_up() {
         let (mut writer, mut reader) = response_port();
         let breaker = writer.breaker();
         let script = thread::spawn(move || {
-            writer.set_head(head());
+            writer.set_head(Head::new(200));
             let sent = send(&mut writer, b"a");
             writer.write(b"b");
             writer.finish();

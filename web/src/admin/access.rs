@@ -66,7 +66,7 @@ fn is_from_a_page(request: &HttpRequest) -> bool {
 }
 
 fn is_to_this_machine(request: &HttpRequest) -> bool {
-    let Ok(host) = Host::of(request) else {
+    let Ok(host) = Host::of(request.head()) else {
         return false;
     };
     let name = host.name().trim_matches(['[', ']']);

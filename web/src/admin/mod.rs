@@ -34,7 +34,7 @@ use troupe_actors::Handle;
 use troupe_actors::tree::NodeId;
 
 use crate::answer;
-use crate::app::AppService;
+use crate::server::AppService;
 
 /// What the endpoint knows.
 pub struct Admin {

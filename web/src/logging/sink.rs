@@ -21,6 +21,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const GATHER: Duration = Duration::from_millis(50);
 /// Bytes that may wait to be written.
 const MOST_WAITING: usize = 8 << 20;
+/// Bytes that a buffer keeps when it is empty.
+const MOST_KEPT: usize = 2 << 20;
 
 /// A place for lines; clones are handles to the same one.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ struct Output {
     file: Box<dyn WriteDebug>,
     /// The file's name, to open it again after a rotation.
     path: Option<PathBuf>,
+    /// Empty, with room: lines are gathered in one buffer while another is written.
+    spare: Vec<u8>,
 }
 
 trait WriteDebug: Write + Send + std::fmt::Debug {}
@@ -66,7 +70,11 @@ impl Sink {
         let sink = Self(Arc::new(Shared {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
-            output: Mutex::new(Output { file, path }),
+            output: Mutex::new(Output {
+                file,
+                path,
+                spare: Vec::new(),
+            }),
         }));
         let shared = Arc::downgrade(&sink.0);
         std::thread::Builder::new()
@@ -142,17 +150,23 @@ impl Shared {
 
     fn flush(&self) {
         let mut output = lock(&self.output);
-        let Waiting { mut lines, dropped } = std::mem::take(&mut *lock(&self.waiting));
+        let next = Waiting {
+            lines: std::mem::take(&mut output.spare),
+            dropped: 0,
+        };
+        let Waiting { mut lines, dropped } = std::mem::replace(&mut *lock(&self.waiting), next);
         if dropped > 0 {
             let note = format!("{dropped} log lines were dropped: the log could not be written\n");
             lines.extend_from_slice(note.as_bytes());
         }
-        if lines.is_empty() {
-            return;
+        if !lines.is_empty() {
+            // There is nobody to tell about a log that can't be written.
+            let _ = output.file.write_all(&lines);
+            let _ = output.file.flush();
+            lines.clear();
+            lines.shrink_to(MOST_KEPT);
         }
-        // There is nobody to tell about a log that can't be written.
-        let _ = output.file.write_all(&lines);
-        let _ = output.file.flush();
+        output.spare = lines;
     }
 }
 

@@ -150,10 +150,7 @@ mod tests {
         assert!(writer.begin());
         // PHP answers in the very moment in which the body's end is dropped.
         let pump = Pump::new(async move {
-            writer.set_head(Head {
-                status: 500,
-                headers: Vec::new(),
-            });
+            writer.set_head(Head::new(500));
             writer.finish();
             Err(BodyProblem::TooSlow)
         });
@@ -171,11 +168,7 @@ mod tests {
         assert!(exchange.poll(&mut cx).is_pending());
         tokio::time::sleep(3 * PATIENCE).await;
         assert!(exchange.poll(&mut cx).is_pending());
-        let status = 200;
-        writer.set_head(Head {
-            status,
-            headers: Vec::new(),
-        });
+        writer.set_head(Head::new(200));
         writer.finish();
         assert!(matches!(
             step(&mut exchange).await,

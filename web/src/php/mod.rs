@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use actix_http::{Payload, RequestHead};
+use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
-use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, Version, header};
-use actix_web::{HttpRequest, HttpResponse};
 use troupe_actors::{PoolPort, Refused};
 use troupe_sapi::{Outcome, Part, Request, RequestBody, Scope, response_port};
 
@@ -62,7 +62,7 @@ pub struct Pool {
 pub struct Job<'a> {
     pub id: u64,
     pub received: Instant,
-    pub request: &'a HttpRequest,
+    pub request: &'a RequestHead,
     pub facts: &'a Rc<Facts>,
     pub host: Host<'a>,
     pub script: Script,
@@ -112,12 +112,12 @@ pub async fn respond(job: Job<'_>, payload: Payload) -> HttpResponse<BoxBody> {
                 body,
                 complete,
             }) => {
-                let method = job.request.method();
+                let method = &job.request.method;
                 return response::build(method, head, body, complete, exchange);
             }
             Step::Part(Part::Informational(head)) => {
                 if let Some(head) = response::informational(&head)
-                    && job.request.version() == Version::HTTP_11
+                    && job.request.version == Version::HTTP_11
                 {
                     job.facts.inform(&head).await;
                 }
@@ -156,8 +156,8 @@ fn busy(retry_after: Duration) -> HttpResponse<BoxBody> {
 }
 
 /// actix-http has refused what is not a number, and lengths that contradict each other.
-fn content_length(request: &HttpRequest) -> Option<u64> {
-    let value = request.headers().get(&header::CONTENT_LENGTH)?;
+fn content_length(request: &RequestHead) -> Option<u64> {
+    let value = request.headers.get(&header::CONTENT_LENGTH)?;
     value.to_str().ok()?.parse().ok()
 }
 
@@ -186,7 +186,7 @@ fn exchange(job: &Job<'_>, body: Body) -> (Box<Request>, Exchange) {
         },
         cookie: laid.cookie,
         authorization: laid.authorization,
-        protocol: match job.request.version() {
+        protocol: match job.request.version {
             Version::HTTP_10 => 1000,
             Version::HTTP_2 => 2000,
             _ => 1001,

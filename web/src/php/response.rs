@@ -37,8 +37,8 @@ pub fn build(
     let status = status(&head);
     let mut response = HttpResponse::new(status);
     let mut announced = None;
-    for (name, value) in head.headers {
-        announced = set_header(&mut response, &name, value).or(announced);
+    for (name, value) in head.headers() {
+        announced = set_header(&mut response, name, value).or(announced);
     }
     let bodiless = status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -66,22 +66,21 @@ pub fn build(
 
 /// CGI lets a script say its status in a header (`Status: 404 Not Found`), which goes no further.
 fn status(head: &Head) -> StatusCode {
-    let mut headers = head.headers.iter();
-    let said = headers.find(|(name, _)| name.eq_ignore_ascii_case(STATUS));
+    let said = head
+        .headers()
+        .find(|(name, _)| name.eq_ignore_ascii_case(STATUS));
     let said = said.and_then(|(_, value)| StatusCode::from_bytes(value.get(..3)?).ok());
     said.or_else(|| StatusCode::from_u16(head.status).ok())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Sets one header of the script's; returns the length when it announces one.
-fn set_header(response: &mut HttpResponse, name: &[u8], value: Bytes) -> Option<u64> {
+fn set_header(response: &mut HttpResponse, name: &[u8], value: &[u8]) -> Option<u64> {
     if name.eq_ignore_ascii_case(STATUS) {
         return None;
     }
-    let (Ok(name), Ok(value)) = (
-        HeaderName::from_bytes(name),
-        HeaderValue::from_maybe_shared(value),
-    ) else {
+    let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+    else {
         let name = String::from_utf8_lossy(name);
         tracing::warn!(%name, "a script's header was left out: it has bytes no header may have");
         return None;
@@ -112,7 +111,7 @@ pub fn informational(head: &Head) -> Option<Vec<u8>> {
     };
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
     let mut headers = HeaderMap::new();
-    for (name, value) in &head.headers {
+    for (name, value) in head.headers() {
         let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
         else {
             continue;

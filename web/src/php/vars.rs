@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use actix_web::HttpRequest;
+use actix_http::RequestHead;
 use actix_web::http::header::{self, HeaderMap};
 use troupe_sapi::{ServerVars, Text, VarName};
 
@@ -16,7 +16,7 @@ const SOFTWARE: &str = concat!("Troupe/", env!("CARGO_PKG_VERSION"));
 
 /// What a request's variables are made of.
 pub struct Sources<'a> {
-    pub request: &'a HttpRequest,
+    pub request: &'a RequestHead,
     pub facts: &'a Facts,
     pub host: &'a Host<'a>,
     pub script: &'a Script,
@@ -57,16 +57,16 @@ pub fn lay_out(sources: &Sources<'_>) -> Laid {
         content_type,
         cookie,
         authorization,
-    } = push_headers(&mut vars, request.headers());
+    } = push_headers(&mut vars, &request.headers);
 
     let is_https = facts.tls.is_some();
     vars.push(VarName::GatewayInterface, "CGI/1.1");
     vars.push(VarName::ServerSoftware, SOFTWARE);
     vars.push(VarName::ServerProtocol, protocol(request));
-    let method = vars.push(VarName::RequestMethod, request.method().as_str());
-    let path_and_query = request.uri().path_and_query();
+    let method = vars.push(VarName::RequestMethod, request.method.as_str());
+    let path_and_query = request.uri.path_and_query();
     let uri = path_and_query.map_or("/", |uri| uri.as_str());
-    let before_query = uri.len() - request.uri().query().map_or(0, str::len);
+    let before_query = uri.len() - request.uri.query().map_or(0, str::len);
     let uri = vars.push(VarName::RequestUri, uri);
     let query = uri.after(before_query);
     vars.push_text(VarName::QueryString, query);
@@ -141,9 +141,9 @@ fn room(sources: &Sources<'_>) -> usize {
     /// Names of headers grow by as much, and all values by their ends.
     const PREFIX: usize = "HTTP_".len() + 1;
     const FIXED: usize = 256;
-    let headers = sources.request.headers().iter();
+    let headers = sources.request.headers.iter();
     let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + PREFIX);
-    let target = sources.request.uri().path_and_query();
+    let target = sources.request.uri.path_and_query();
     let file = &sources.script.file;
     let paths = file.document_root.as_os_str().len()
         + file.script_filename.as_os_str().len()
@@ -157,8 +157,8 @@ fn room(sources: &Sources<'_>) -> usize {
         + FIXED
 }
 
-fn protocol(request: &HttpRequest) -> &'static str {
-    match request.version() {
+fn protocol(request: &RequestHead) -> &'static str {
+    match request.version {
         actix_web::http::Version::HTTP_10 => "HTTP/1.0",
         actix_web::http::Version::HTTP_2 => "HTTP/2.0",
         _ => "HTTP/1.1",
@@ -228,7 +228,7 @@ mod tests {
     use std::sync::Arc;
 
     fn vars(request: TestRequest, facts: &Facts) -> BTreeMap<String, String> {
-        let request = request.to_http_request();
+        let request = request.to_request();
         let script = Script {
             file: Arc::new(ScriptFile {
                 document_root: "/srv/public".into(),
@@ -240,9 +240,9 @@ mod tests {
         };
         let env = |name: &str, value: &str| Table::from([(name.to_owned(), value.to_owned())]);
         let sources = Sources {
-            request: &request,
+            request: request.head(),
             facts,
-            host: &Host::of(&request).unwrap(),
+            host: &Host::of(request.head()).unwrap(),
             script: &script,
             env: [&env("APP_ENV", "dev"), &env("APP_ENV", "prod")],
             content_length: Some(3),

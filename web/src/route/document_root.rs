@@ -99,11 +99,11 @@ impl DocumentRoot {
         })
     }
 
-    /// The root for one request: opened now, or a moment ago.
-    pub fn enter(&self) -> Result<Entered<'_>, Refusal> {
+    /// The root for one request, which came `now`: opened now, or a moment ago.
+    pub fn enter(&self, now: Instant) -> Result<Entered<'_>, Refusal> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match &*last {
-            Some(open) if open.since.elapsed() < self.trust => open.clone(),
+            Some(open) if now.duration_since(open.since) < self.trust => open.clone(),
             _ => last.insert(Arc::new(self.open()?)).clone(),
         };
         Ok(Entered { root: self, open })
@@ -236,7 +236,7 @@ mod tests {
         fs::write(folder.path().join("a.txt"), "a").unwrap();
         fs::create_dir(folder.path().join("d")).unwrap();
         let root = DocumentRoot::new(folder.path(), &[]).unwrap();
-        let entered = root.enter().unwrap();
+        let entered = root.enter(Instant::now()).unwrap();
         assert!(is_file(&entered, "/a.txt"));
         assert!(matches!(entered.open(b"/d"), Ok(Entry::Folder)));
         assert!(matches!(entered.open(b"/"), Ok(Entry::Folder)));
@@ -262,7 +262,7 @@ mod tests {
         symlink("loop", path.join("loop")).unwrap();
 
         let root = DocumentRoot::new(path, &[]).unwrap();
-        let entered = root.enter().unwrap();
+        let entered = root.enter(Instant::now()).unwrap();
         for link in ["/relative", "/absolute"] {
             match entered.open(link.as_bytes()).unwrap() {
                 Entry::File(open) => assert_eq!(open.place.as_deref(), Some(&b"/a.txt"[..])),
@@ -274,7 +274,7 @@ mod tests {
         }
 
         let root = DocumentRoot::new(path, &[outside.path().to_owned()]).unwrap();
-        let entered = root.enter().unwrap();
+        let entered = root.enter(Instant::now()).unwrap();
         assert!(is_file(&entered, "/out"));
         assert!(is_file(&entered, "/outdir/secret"));
         assert_eq!(refusal(&entered, "/up"), Refusal::Forbidden);
@@ -284,7 +284,7 @@ mod tests {
     fn dots_can_not_climb_even_if_the_caller_lets_them_through() {
         let folder = tempfile::tempdir().unwrap();
         let root = DocumentRoot::new(folder.path(), &[]).unwrap();
-        let entered = root.enter().unwrap();
+        let entered = root.enter(Instant::now()).unwrap();
         assert_eq!(
             refusal(&entered, "/../../../../../../etc/passwd"),
             Refusal::Forbidden
@@ -298,7 +298,10 @@ mod tests {
         let mode = Mode::from_raw_mode(0o600);
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
         let root = DocumentRoot::new(folder.path(), &[]).unwrap();
-        assert_eq!(refusal(&root.enter().unwrap(), "/fifo"), Refusal::Missing);
+        assert_eq!(
+            refusal(&root.enter(Instant::now()).unwrap(), "/fifo"),
+            Refusal::Missing
+        );
     }
 
     #[test]
@@ -310,7 +313,10 @@ mod tests {
         let root = DocumentRoot::new(folder.path(), &[]).unwrap();
         // The superuser reads everything.
         if !rustix::process::geteuid().is_root() {
-            assert_eq!(refusal(&root.enter().unwrap(), "/a"), Refusal::Forbidden);
+            assert_eq!(
+                refusal(&root.enter(Instant::now()).unwrap(), "/a"),
+                Refusal::Forbidden
+            );
         }
     }
 
@@ -319,10 +325,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut root = DocumentRoot::new(folder.path(), &[]).unwrap();
         root.trust = Duration::MAX;
-        let opening = root.enter().unwrap().opening();
-        assert!(root.enter().unwrap().is_of(&opening));
+        let opening = root.enter(Instant::now()).unwrap().opening();
+        assert!(root.enter(Instant::now()).unwrap().is_of(&opening));
         root.trust = Duration::ZERO;
-        assert!(!root.enter().unwrap().is_of(&opening));
+        assert!(!root.enter(Instant::now()).unwrap().is_of(&opening));
     }
 
     #[test]
@@ -336,10 +342,10 @@ mod tests {
         symlink("one", base.join("current")).unwrap();
         let mut root = DocumentRoot::new(&base.join("current"), &[]).unwrap();
         root.trust = Duration::ZERO;
-        let before = root.enter().unwrap();
+        let before = root.enter(Instant::now()).unwrap();
         symlink("two", base.join("next")).unwrap();
         fs::rename(base.join("next"), base.join("current")).unwrap();
-        let after = root.enter().unwrap();
+        let after = root.enter(Instant::now()).unwrap();
         assert!(is_file(&before, "/one"));
         assert!(is_file(&after, "/two"));
         assert_eq!(before.path(), base.join("one"));

@@ -22,6 +22,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Site;
 
@@ -173,9 +174,9 @@ impl Router {
         })
     }
 
-    /// Maps the path of a request's target (still percent-encoded, without query).
-    pub fn resolve(&self, raw_path: &str) -> Target<'_> {
-        let root = self.root.enter();
+    /// Maps the path of a request's target (still percent-encoded, without query); it came `now`.
+    pub fn resolve(&self, raw_path: &str, now: Instant) -> Target<'_> {
+        let root = self.root.enter(now);
         if let Ok(root) = &root
             && let Some(script) = self.named_script(raw_path, root)
         {

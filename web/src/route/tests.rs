@@ -1,6 +1,7 @@
 use super::*;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::Instant;
 use tempfile::TempDir;
 
 /// A site in a temporary folder.
@@ -36,8 +37,12 @@ impl Fixture {
     /// What a path maps to, in a few words: the same when its script is known.
     fn resolve(&self, path: &str) -> String {
         let router = Router::new(&self.site).unwrap();
-        let first = self.describe(router.resolve(path));
-        assert_eq!(self.describe(router.resolve(path)), first, "{path}");
+        let first = self.describe(router.resolve(path, Instant::now()));
+        assert_eq!(
+            self.describe(router.resolve(path, Instant::now())),
+            first,
+            "{path}"
+        );
         first
     }
 

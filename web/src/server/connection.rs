@@ -258,7 +258,9 @@ impl AsyncRead for Connection {
         }
         match this.read_request(cx, buffer) {
             Poll::Ready(result) => {
-                if this.is_idle() {
+                // A head that is complete becomes a request before anything more is read. Should actix-http find that
+                // it is not, its own time limit for idle connections ends this one.
+                if this.is_idle() && !this.framing.has_head() {
                     this.head.start(this.patience.head);
                 }
                 Poll::Ready(result)

@@ -102,6 +102,11 @@ impl Framing {
         self.is_cut
     }
 
+    /// Whether the present request's head is complete.
+    pub fn has_head(&self) -> bool {
+        !matches!(self.place, Place::Start | Place::Excess | Place::Headers)
+    }
+
     /// Goes on to the next request; false while the present one is not complete.
     pub fn next(&mut self) -> bool {
         let is_complete = self.place == Place::End;

@@ -9,6 +9,7 @@
 //! listeners speak HTTP/2, and an idle connection does not delay the stop.
 
 mod addresses;
+mod application;
 mod connection;
 mod drain;
 mod framing;
@@ -26,11 +27,9 @@ use actix_http::error::{DispatchError, ParseError};
 use actix_http::{HttpService, Protocol, Request};
 use actix_server::{Server, ServerHandle};
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
-    fn_service, map_config,
+    Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
 };
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::AppConfig;
 use actix_web::http::{StatusCode, header};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
@@ -38,6 +37,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+pub use self::application::{AppService, application};
 pub use self::connection::{Facts, InFlight, Patience};
 pub use self::drain::Drain;
 pub use self::listen::{BindError, Listener};
@@ -101,17 +101,16 @@ impl Running {
 }
 
 /// Serves `app` on `listeners`. `app` is called once for each listener on each I/O thread.
-pub fn start<A, F, S, B>(
+pub fn start<A, S, B>(
     settings: &Settings,
     listeners: Vec<Listener>,
     certificates: Option<&Certificates>,
     app: A,
 ) -> io::Result<(Running, Server)>
 where
-    A: Fn() -> F + Send + Clone + 'static,
-    F: IntoServiceFactory<S, Request>,
-    S: ServiceFactory<Request, Config = AppConfig, InitError = ()> + 'static,
-    S::Error: Into<actix_web::Error> + 'static,
+    A: Fn() -> S + Send + Clone + 'static,
+    S: ServiceFactory<Request, Config = (), InitError = ()> + 'static,
+    S::Error: Into<actix_http::Response<BoxBody>> + 'static,
     S::Response: Into<actix_http::Response<B>> + 'static,
     <S::Service as Service<Request>>::Future: 'static,
     S::Service: 'static,
@@ -163,26 +162,21 @@ where
     Ok((Running { handle, drain }, server))
 }
 
-/// actix-http over our connections, with an actix-web application behind it.
-fn http<F, S, B>(
+/// actix-http over our connections, with an application behind it.
+fn http<S, B>(
     settings: &Settings,
-    app: F,
+    app: S,
 ) -> impl ServiceFactory<Opened, Config = (), Response = (), Error = DispatchError, InitError = ()>
-+ use<F, S, B>
++ use<S, B>
 where
-    F: IntoServiceFactory<S, Request>,
-    S: ServiceFactory<Request, Config = AppConfig, InitError = ()> + 'static,
-    S::Error: Into<actix_web::Error> + 'static,
+    S: ServiceFactory<Request, Config = (), InitError = ()> + 'static,
+    S::Error: Into<actix_http::Response<BoxBody>> + 'static,
     S::Response: Into<actix_http::Response<B>> + 'static,
     <S::Service as Service<Request>>::Future: 'static,
     S::Service: 'static,
     B: MessageBody + 'static,
 {
     let expectation = expectation(settings.body_size);
-    let app = app.into_factory().map_err(|error| {
-        let error: actix_web::Error = error.into();
-        error.error_response()
-    });
     let service = HttpService::build()
         .keep_alive(settings.keep_alive)
         .client_request_timeout(settings.patience.head)
@@ -193,8 +187,7 @@ where
         .on_connect_ext(|connection: &Connection, extensions| {
             extensions.insert(connection.facts().clone());
         })
-        // The configuration holds one address for a whole server; ours is the connection's.
-        .finish(map_config(app, |()| AppConfig::default()));
+        .finish(app);
     // What is no request is answered without the application, but not without a record.
     apply_fn_factory(service, |opened: Opened, http| {
         let (client, serving) = (opened.2, http.call(opened));

@@ -1,11 +1,12 @@
 //! A server without PHP, on real sockets: what the connection adds to actix-http.
 
 use super::*;
-use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service as web_service};
-use actix_web::{App, HttpResponse};
+use actix_web::HttpResponse;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 use tokio::io::AsyncWriteExt;
 
 use crate::config::Listen;
@@ -14,8 +15,10 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// What the test application does for a path: `/slow` takes a while, `/large` sends more than any
 /// buffer holds, `/hint` informs first; all others answer with method and path.
-async fn answer(request: ServiceRequest) -> Result<ServiceResponse, actix_web::Error> {
-    let facts = request.request().conn_data::<Rc<Facts>>().unwrap().clone();
+async fn answer(mut request: Request) -> Result<actix_http::Response<BoxBody>, Infallible> {
+    // What is not read is let go, and read past.
+    drop(request.take_payload());
+    let facts = request.conn_data::<Rc<Facts>>().unwrap().clone();
     let in_flight = facts.enter();
     let text = format!("{} {}\n", request.method(), request.path());
     let response = match request.path() {
@@ -32,8 +35,8 @@ async fn answer(request: ServiceRequest) -> Result<ServiceResponse, actix_web::E
         }
         _ => HttpResponse::Ok().body(text),
     };
-    let response = crate::access::Followed::new(in_flight, None).answered(response);
-    Ok(ServiceResponse::new(request.into_parts().0, response))
+    let followed = crate::access::Followed::new(in_flight, None, 1, Instant::now(), request);
+    Ok(followed.answered(response).into())
 }
 
 struct Fixture {
@@ -64,10 +67,10 @@ fn serve() -> Fixture {
     let count = served.clone();
     let app = move || {
         let count = count.clone();
-        App::new().default_service(web_service(move |request| {
+        fn_service(move |request| {
             count.fetch_add(1, Ordering::SeqCst);
             answer(request)
-        }))
+        })
     };
     let (running, server) = start(&settings, vec![listener], None, app).unwrap();
     actix_web::rt::spawn(server);

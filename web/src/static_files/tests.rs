@@ -4,6 +4,7 @@ use crate::route::{Router, Target};
 use actix_web::body::to_bytes;
 use actix_web::test::TestRequest;
 use std::fs;
+use std::time::Instant;
 use tempfile::TempDir;
 
 const ALL: [Encoding; 3] = [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip];
@@ -47,8 +48,8 @@ impl Fixture {
         for header in headers {
             request = request.insert_header(*header);
         }
-        match self.router.resolve(path) {
-            Target::Static(file) => respond(&request.to_http_request(), file, &ALL),
+        match self.router.resolve(path, Instant::now()) {
+            Target::Static(file) => respond(&request.to_request(), file, &ALL),
             other => panic!("not a file: {other:?}"),
         }
     }

@@ -96,10 +96,7 @@ impl Scene<'_> {
 
 fn answer(request: Request, status: u16, text: &str) {
     let mut response = request.response;
-    response.set_head(Head {
-        status,
-        headers: Vec::new(),
-    });
+    response.set_head(Head::new(status));
     response.write(text.as_bytes());
     response.finish();
 }

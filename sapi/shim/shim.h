@@ -119,9 +119,13 @@ ZEND_FUNCTION(frankenphp_handle_request);
 
 /* leftovers.c */
 typedef struct troupe_leftovers {
-    zval internal_errors; /* libxml's mode: a bool */
-    zval stream_options;  /* of the default stream context */
-    bool has_notifier;    /* that context */
+    zval internal_errors;   /* libxml's mode: a bool */
+    zval entity_loader;     /* libxml's: a callable or null */
+    bool entities_disabled; /* that loader */
+    zval xml_context;       /* libxml's, for streams, or undefined */
+    zval stream_options;    /* of the default stream context */
+    bool has_notifier;      /* that context */
+    HashTable *wrappers;    /* of streams; those of scripts are held */
 } troupe_leftovers;
 void troupe_leftovers_install(void);
 void troupe_leftovers_keep(troupe_leftovers *kept);

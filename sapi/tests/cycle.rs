@@ -29,8 +29,10 @@ fn serve(pool: &Pool, script: &str, requests: usize) {
         "",
         "",
         "exit+with+a+status",
-        "",
+        "other+wrappers+and+loaders",
         "unbuffered+levels",
+        "other+wrappers+and+loaders",
+        "wrappers+that+are+taken+away+at+the+end",
     ];
     for n in 0..requests {
         pool.ask(script, &format!("do={}&n={n}", KINDS[n % KINDS.len()]));

@@ -41,6 +41,12 @@ const CASES: &[Case] = &[
     case("error after output", 200, "begun "),
     case("die in a nested include", 200, "dead"),
     case("unbuffered levels", 200, "ab"),
+    case("other wrappers and loaders", 200, "changed"),
+    case(
+        "wrappers that are taken away at the end",
+        500,
+        "undefined_function()",
+    ),
 ];
 
 fn query(does: &str) -> String {

@@ -66,7 +66,7 @@ fn a_request_sees_nothing_of_the_one_before() {
 
 #[test]
 fn what_the_boot_has_set_is_restored_and_not_the_default() {
-    requests_see_nothing_of_each_other("num = 1\nenv = { XML_ERRORS = \"on\" }");
+    requests_see_nothing_of_each_other("num = 1\nenv = { SET_BY_BOOT = \"on\" }");
 }
 
 fn requests_see_nothing_of_each_other(lines: &str) {
@@ -115,6 +115,19 @@ fn requests_see_nothing_of_each_other(lines: &str) {
         }
     }
     assert_eq!(boots(&server), 1, "the worker was never restarted");
+}
+
+#[test]
+fn stream_wrappers_and_filters_of_a_library_that_remembers_them_are_there_for_later_requests() {
+    let server = one();
+    for _ in 0..3 {
+        assert!(
+            ask(&server, "library")
+                .expect(200)
+                .text()
+                .starts_with("<OWN>")
+        );
+    }
 }
 
 #[test]

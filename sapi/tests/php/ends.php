@@ -18,6 +18,20 @@ function nested(int $n): int
     return $n === 0 ? 0 : 1 + array_map('nested', [$n - 1])[0];
 }
 
+class Wrapper
+{
+    public $context;
+
+    public function stream_open(): bool
+    {
+        return false;
+    }
+}
+
+stream_wrapper_register('own', Wrapper::class);
+stream_wrapper_unregister('glob');
+libxml_set_external_entity_loader(fn () => null);
+
 $serve = function () {
     switch ($_GET['do'] ?? '') {
         case 'memory':
@@ -86,6 +100,19 @@ $serve = function () {
             ob_start();
             echo 'b';
             break;
+        case 'other wrappers and loaders':
+            stream_wrapper_unregister('own');
+            stream_wrapper_register('own', Wrapper::class);
+            stream_wrapper_unregister('http');
+            stream_wrapper_restore('glob');
+            libxml_set_streams_context(stream_context_create());
+            libxml_set_external_entity_loader(fn () => null);
+            stream_context_set_params(stream_context_get_default(), ['notification' => fn () => null]);
+            echo 'changed';
+            break;
+        case 'wrappers that are taken away at the end':
+            stream_wrapper_unregister('own');
+            undefined_function();
         default:
             echo 'fine';
     }

@@ -9,7 +9,15 @@ note('boots', json_encode([
     'env' => $_SERVER['OWN'] ?? null,
 ]));
 ini_set('precision', '11');
-libxml_use_internal_errors(isset($_SERVER['XML_ERRORS']));
+libxml_use_internal_errors(isset($_SERVER['SET_BY_BOOT']));
+stream_wrapper_register('own', Own::class);
+if (isset($_SERVER['SET_BY_BOOT'])) {
+    stream_wrapper_unregister('glob');
+    stream_wrapper_unregister('data');
+    stream_wrapper_register('data', Own::class);
+    libxml_set_streams_context(stream_context_create(['own' => ['xml' => 'of the boot']]));
+    libxml_set_external_entity_loader('load');
+}
 stream_context_set_default(['http' => ['user_agent' => 'of the boot']]);
 putenv('KEPT_ENV=kept');
 define('BOOTED', getmypid());
@@ -20,6 +28,80 @@ class Left extends Exception
     public static array $leaked = [];
     public static array $servers = [];
     public static string $upload;
+}
+
+/** Streams of this say what their context is. */
+class Own
+{
+    public $context;
+    protected string $text;
+
+    public function stream_open(string $path): bool
+    {
+        $options = $this->context ? stream_context_get_options($this->context) : null;
+        $this->text = '<own>' . json_encode($options) . '</own>';
+        return true;
+    }
+
+    public function stream_read(int $length): string
+    {
+        [$text, $this->text] = [$this->text, ''];
+        return $text;
+    }
+
+    public function stream_eof(): bool
+    {
+        return $this->text === '';
+    }
+
+    public function stream_stat(): array
+    {
+        return [];
+    }
+
+    public function url_stat(): array
+    {
+        return [];
+    }
+}
+
+class Other extends Own
+{
+    public function stream_open(string $path): bool
+    {
+        $this->text = 'left';
+        return true;
+    }
+}
+
+class Upper extends php_user_filter
+{
+    public function filter($in, $out, &$consumed, bool $closing): int
+    {
+        while ($bucket = stream_bucket_make_writeable($in)) {
+            $bucket->data = strtoupper($bucket->data);
+            $consumed += $bucket->datalen;
+            stream_bucket_append($out, $bucket);
+        }
+        return PSFS_PASS_ON;
+    }
+}
+
+function load(?string $public, string $system): string
+{
+    return $system;
+}
+
+/** As libraries do: when it is first used. */
+function library(): string
+{
+    static $registered = false;
+    if (!$registered) {
+        stream_wrapper_register('library', Own::class);
+        stream_filter_register('library', Upper::class);
+        $registered = true;
+    }
+    return file_get_contents('php://filter/read=library/resource=library://');
 }
 
 class Handler
@@ -94,6 +176,11 @@ function traces(): array
         'ignore abort' => ignore_user_abort(),
         'connection' => connection_status(),
         'xml errors' => [libxml_use_internal_errors(), libxml_get_errors()],
+        'xml loader' => libxml_get_external_entity_loader(),
+        'xml file' => (string) simplexml_load_file('own://'),
+        'xml string' => simplexml_load_string('<!DOCTYPE x SYSTEM "own://"><x/>', options: LIBXML_DTDLOAD) !== false,
+        'wrappers' => array_map(fn ($name) => in_array($name, stream_get_wrappers()), ['http', 'glob']),
+        'wrapped' => array_map(file_get_contents(...), ['own://', 'data://text/plain,']),
         'stream options' => stream_context_get_params(stream_context_get_default()),
     ];
 }
@@ -150,6 +237,18 @@ function leave(): void
     libxml_use_internal_errors(!libxml_use_internal_errors());
     @simplexml_load_string('<left');
     stream_context_set_default(['http' => ['user_agent' => 'left', 'method' => 'POST']]);
+    libxml_set_streams_context(stream_context_create(['own' => ['xml' => 'left']]));
+    libxml_set_external_entity_loader(fn () => null);
+    @libxml_disable_entity_loader();
+    stream_wrapper_unregister('own');
+    stream_wrapper_register('own', Other::class);
+    stream_wrapper_unregister('http');
+    @stream_wrapper_restore('glob');
+    if (isset($_SERVER['SET_BY_BOOT'])) {
+        stream_wrapper_restore('data');
+    } else {
+        stream_wrapper_unregister('data');
+    }
     stream_context_set_params(stream_context_get_default(), ['notification' => fn () => null]);
     register_shutdown_function(fn () => note('shutdown', $_SERVER['REQUEST_URI']));
     // More than what is kept in memory.
@@ -196,6 +295,7 @@ $handle = function () use (&$served): void {
             echo '<form></form>';
         })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
+        'library' => print(library()),
         'echo' => print($_GET['n']),
         'leak' => (function (): void {
             Left::$leaked[] = str_repeat('x', 1 << 20);

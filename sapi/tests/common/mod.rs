@@ -177,7 +177,7 @@ pub fn answer_of(reader: &mut ResponseReader) -> Answer {
         informational: Vec::new(),
         outcome: Outcome::Aborted,
     };
-    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     loop {
         match wait
             .until(Heed::Kill, None, |cx| reader.poll_part(cx))
@@ -186,8 +186,7 @@ pub fn answer_of(reader: &mut ResponseReader) -> Answer {
             Ok(Part::Head { head, body, .. }) => {
                 answer.status = head.status;
                 answer.headers = head
-                    .headers
-                    .iter()
+                    .headers()
                     .map(|(name, value)| (text(name), text(value)))
                     .collect();
                 answer.body += &text(&body);

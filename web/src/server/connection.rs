@@ -318,6 +318,10 @@ impl Connection {
             let admitted = self.framing.admit(&mut self.read_ahead[..count]);
             self.facts.has_cut_target.set(self.framing.is_cut());
             let taken = self.read_ahead.split_to(admitted.taken);
+            if self.read_ahead.is_empty() {
+                // An empty one would keep the memory of what it held.
+                self.read_ahead = BytesMut::new();
+            }
             if admitted.passed > 0 {
                 buffer.put_slice(&taken[..admitted.passed]);
                 return Poll::Ready(Ok(()));

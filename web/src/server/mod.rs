@@ -190,7 +190,9 @@ where
         .finish(app);
     // What is no request is answered without the application, but not without a record.
     apply_fn_factory(service, |opened: Opened, http| {
-        let (client, serving) = (opened.2, http.call(opened));
+        // In a place of its own: a future that holds another while it waits for it has room for it twice, and so
+        // has the next one around it, on every connection.
+        let (client, serving) = (opened.2, Box::pin(http.call(opened)));
         async move {
             let served = serving.await;
             if let Err(DispatchError::Parse(error)) = &served {

@@ -41,9 +41,23 @@ struct Fault {
     message: &'static str,
 }
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 11] = [
     Fault {
         what: "handler",
+        status: 200,
+        text: "said",
+        reason: "fatal_error",
+        message: "Allowed memory size",
+    },
+    Fault {
+        what: "handler+below",
+        status: 200,
+        text: "said",
+        reason: "fatal_error",
+        message: "Allowed memory size",
+    },
+    Fault {
+        what: "exception+handler",
         status: 200,
         text: "said",
         reason: "fatal_error",
@@ -352,6 +366,17 @@ fn so_many_failed_boots_in_a_row_take_the_pool_down_and_its_site_brings_it_back(
     eventually("it is back by itself", || {
         (server.get("/worker.php").status == 200).then_some(())
     });
+}
+
+#[test]
+fn a_handler_whose_destructor_ends_the_script_is_not_called_any_more() {
+    for what in ["handler", "handler+below"] {
+        let server = workers("num = 1").start();
+        server.get(&format!("/worker.php?do={what}")).expect(200);
+        server.log().wait_text("Warning:  an error at the end");
+        server.log().wait_text("Warning:  another error at the end");
+        assert!(!server.folder().join("handled").exists(), "{what}");
+    }
 }
 
 #[test]

@@ -106,17 +106,29 @@ function library(): string
 
 class Handler
 {
+    public static bool $gone = false;
+
     public function handle(): bool
     {
+        note('handled', 'by what is gone');
         return true;
     }
 
     // When the handler is put back to what it was before the request.
     public function __destruct()
     {
+        self::$gone = true;
         str_repeat('x', 1 << 30);
     }
 }
+
+register_shutdown_function(function (): void {
+    if (Handler::$gone) {
+        trigger_error('an error at the end', E_USER_WARNING);
+        restore_error_handler();
+        trigger_error('another error at the end', E_USER_WARNING);
+    }
+});
 
 class Deeper
 {
@@ -307,7 +319,14 @@ $handle = function () use (&$served): void {
         'fatal' => undefined_function(),
         'handler' => (function (): void {
             set_error_handler([new Handler(), 'handle']);
+            echo 'said';
+        })(),
+        'handler below' => (function (): void {
+            set_error_handler([new Handler(), 'handle']);
             set_error_handler(fn () => true);
+            echo 'said';
+        })(),
+        'exception handler' => (function (): void {
             set_exception_handler([new Handler(), 'handle']);
             echo 'said';
         })(),

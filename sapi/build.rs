@@ -11,6 +11,8 @@ use std::env;
 /// takes it from the executable, which therefore has to have it, whether or not it calls it, and to export it.
 const INTERPOSED: &[&str] = &[
     "accept",
+    "asctime",
+    "closelog",
     "connect",
     "dlopen",
     "fcntl",
@@ -20,7 +22,9 @@ const INTERPOSED: &[&str] = &[
     "getprotobynumber",
     "getservbyname",
     "getservbyport",
+    "localtime",
     "nanosleep",
+    "openlog",
     "pclose",
     "poll",
     "read",
@@ -31,6 +35,7 @@ const INTERPOSED: &[&str] = &[
     "sigaction",
     "sigprocmask",
     "sleep",
+    "syslog",
     "usleep",
     "waitpid",
 ];

@@ -6,6 +6,7 @@
 )]
 
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use troupe_tests::{Request, Server, Setup};
@@ -86,5 +87,23 @@ fn the_jit_compiles_what_is_hot_when_it_is_asked_for() {
             let grows = last > memory(&first);
             assert_eq!(grows, mode == "tracing", "{first} {last}");
         }
+    }
+}
+
+#[test]
+fn when_a_script_was_last_used_is_told_right_to_several_threads_at_once() {
+    let server = Setup::serving("opcache").php("threads = 4").start();
+    server.get("/page.php").expect(200);
+    // Its time is another one than that of the script that asks.
+    thread::sleep(Duration::from_millis(1100));
+    let seen: Vec<Value> = thread::scope(|scope| {
+        let ask = || server.get("/status.php").expect(200).json();
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let answers = asking.into_iter().map(|asked| asked.join().unwrap());
+        answers.collect()
+    });
+    for seen in seen {
+        assert!(seen["scripts"].as_u64().unwrap() >= 40_000, "{seen}");
+        assert_eq!(seen["wrong"], json!([]));
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 
 use serde_json::Value;
-use troupe_tests::{Client, Request};
+use troupe_tests::{Client, Request, eventually};
 
 use crate::{classic, serve};
 
@@ -57,6 +57,21 @@ fn putenv_of_one_thread_is_not_seen_by_another_or_by_the_next_request() {
         assert_eq!(seen["listed"], Value::Null);
         assert_eq!(seen["inherited"], "from outside");
     }
+}
+
+#[test]
+fn messages_to_the_systems_log_go_out_under_the_name_that_their_own_script_gave() {
+    let server = classic().php("threads = 2").start();
+    thread::scope(|scope| {
+        scope.spawn(|| server.get("/syslog.php?own=first&awaits=go").expect(200));
+        eventually("the first has its name", || {
+            server.folder().join("opened-first").exists().then_some(())
+        });
+        server.get("/syslog.php?own=second").expect(200);
+        server.folder().write("go", "");
+    });
+    server.log().wait_text("second: said by second");
+    server.log().wait_text("first: said by first");
 }
 
 #[test]

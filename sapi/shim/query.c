@@ -75,6 +75,9 @@ static bool create_get(zend_string *name)
     troupe_thread *self = troupe_self;
     zval array;
 
+    if (self) {
+        self->filter_lacks_query = false; /* what it lacked was of another request */
+    }
     if (!self || !self->request || !may_parse || !PG(variables_order) || !strpbrk(PG(variables_order), "Gg") ||
         strcmp(SEPARATORS, "&") != 0) {
         return php_create_get(name);

@@ -19,7 +19,10 @@ use crate::work::Work;
 pub struct Effort {
     pub is_quick: bool,
     blocks: usize,
+    /// What a burst is measured for.
     burst: Duration,
+    /// What comes before one and does not count.
+    lead: Duration,
     /// Of the first round of the search for the best setup.
     sweep: Duration,
     /// Of clients that ask at a fixed rate, each time.
@@ -34,7 +37,8 @@ impl Effort {
         is_quick: false,
         blocks: 7,
         burst: Duration::from_millis(150),
-        sweep: Duration::from_millis(60),
+        lead: Duration::ZERO,
+        sweep: Duration::from_millis(50),
         paced: Duration::from_secs(1),
         paced_rounds: 2,
         alone: Duration::from_millis(700),
@@ -43,7 +47,8 @@ impl Effort {
         is_quick: true,
         blocks: 3,
         burst: Duration::from_millis(60),
-        sweep: Duration::from_millis(20),
+        lead: Duration::ZERO,
+        sweep: Duration::from_millis(15),
         paced: Duration::from_millis(250),
         paced_rounds: 1,
         alone: Duration::from_millis(200),
@@ -54,6 +59,16 @@ impl Effort {
         Self {
             burst: self.burst * 6,
             sweep: self.sweep * 4,
+            ..self
+        }
+    }
+
+    /// For what is all about which thread runs where: the kernel takes a while to find out.
+    pub fn for_hello(self) -> Self {
+        Self {
+            burst: self.burst * 2,
+            lead: self.burst,
+            sweep: self.sweep * 3,
             ..self
         }
     }
@@ -201,11 +216,12 @@ pub fn cell(
         let mut sums = vec![Sum::default(); rows.len()];
         for index in there_and_back {
             let pids = &pids[index];
+            let failed = |error| of(&servers[rows[index].server], work, &error);
+            let load = &mut loads[index];
+            load.burst(&work.exchanges, effort.lead).map_err(failed)?;
             let switches_before = processes::context_switches(pids);
             let cpu_before = processes::cpu_time(pids);
-            let burst = loads[index]
-                .burst(&work.exchanges, effort.burst)
-                .map_err(|error| of(&servers[rows[index].server], work, &error))?;
+            let burst = load.burst(&work.exchanges, effort.burst).map_err(failed)?;
             let cpu = processes::cpu_time(pids).saturating_sub(cpu_before);
             let switches = processes::context_switches(pids).saturating_sub(switches_before);
             let sum = &mut sums[index];
@@ -234,8 +250,25 @@ pub fn cell(
     })
 }
 
-/// The index of the server of `contestant` that answers most requests; nothing when there is none. The better half
-/// goes on to a round of twice the length, until one is left: what is close is looked at longest.
+/// A setup that may be the best of its contestant.
+struct Candidate {
+    server: usize,
+    load: Load,
+    requests: u64,
+    took: Duration,
+}
+
+impl Candidate {
+    fn rate(&self) -> f64 {
+        self.requests as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// How often each round of the search goes there and back.
+const PASSES: usize = 1;
+
+/// The index of the server of `contestant` that answers most requests; nothing when there is none. They take turns, and
+/// the better half goes on to a round of twice the length, until one is left: what is close is looked at longest.
 fn best(
     servers: &[Server],
     contestant: Contestant,
@@ -255,7 +288,12 @@ fn best(
             Ok(load)
         };
         match (warm(), contestant) {
-            (Ok(load), _) => field.push((index, load)),
+            (Ok(load), _) => field.push(Candidate {
+                server: index,
+                load,
+                requests: 0,
+                took: Duration::ZERO,
+            }),
             (Err(error), Contestant::Other(_)) => {
                 eprintln!("left out: {}", of(server, work, &error));
             }
@@ -264,22 +302,29 @@ fn best(
     }
     let mut sweep = effort.sweep;
     while field.len() > 1 {
-        let mut rated = Vec::new();
-        for (index, mut load) in field {
-            let burst = load
-                .burst(&work.exchanges, sweep)
-                .map_err(|error| of(&servers[index], work, &error))?;
-            rated.push((burst.rate(), index, load));
+        for candidate in &mut field {
+            (candidate.requests, candidate.took) = (0, Duration::ZERO);
         }
-        rated.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
-        rated.truncate(rated.len().div_ceil(2));
-        field = rated
-            .into_iter()
-            .map(|(_, index, load)| (index, load))
-            .collect();
+        let there: Vec<usize> = (0..field.len()).collect();
+        let there_and_back = there.iter().chain(there.iter().rev());
+        for index in there_and_back
+            .copied()
+            .cycle()
+            .take(PASSES * 2 * there.len())
+        {
+            let candidate = &mut field[index];
+            let failed = |error| of(&servers[candidate.server], work, &error);
+            let load = &mut candidate.load;
+            load.burst(&work.exchanges, effort.lead).map_err(failed)?;
+            let burst = load.burst(&work.exchanges, sweep).map_err(failed)?;
+            candidate.requests += burst.requests;
+            candidate.took += burst.took;
+        }
+        field.sort_by(|one, other| other.rate().total_cmp(&one.rate()));
+        field.truncate(field.len().div_ceil(2));
         sweep *= 2;
     }
-    Ok(field.pop().map(|(index, _)| index))
+    Ok(field.pop().map(|candidate| candidate.server))
 }
 
 pub fn of(server: &Server, work: &Work, error: &std::io::Error) -> Failure {

@@ -75,7 +75,7 @@ impl Contestant {
 /// Threads for the network, and for PHP.
 const TROUPE: &[(usize, usize)] = &[(1, 1), (1, 2), (2, 2), (1, 4), (2, 16), (1, 64)];
 /// Processes of php-fpm.
-const FPM: &[usize] = &[1, 2, 4, 16, 64];
+const FPM: &[usize] = &[2, 4, 16, 64];
 
 /// `--also NAME=URL` or `--also NAME=COMMAND`.
 #[derive(Debug, PartialEq, Eq)]

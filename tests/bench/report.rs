@@ -93,7 +93,9 @@ impl Report<'_> {
             return;
         }
         text.push_str(
-            "## Goals\n\nFor the hello script where nothing else is said, each server at its best setup.\n\n\
+            "## Goals\n\nFor the hello script where nothing else is said, each server at its best setup.\n\
+             Where the time goes that is missed, and what it would take: [a request](decisions/0004-what-a-request-costs.md),\n\
+             [WordPress](decisions/0005-libphp-as-php-builds-it.md).\n\n\
              | | requests, of bare actix-web | processor time a request, of bare | requests, of nginx + php-fpm |\n\
              | --- | --- | --- | --- |\n",
         );

@@ -15,6 +15,7 @@
 //! | `scaling` | when a pool grows and shrinks |
 
 mod backoff;
+mod child;
 mod exit;
 mod intensity;
 mod recycle;

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::child::{Child, Want};
 use super::exit::Exit;
 use super::intensity::Window;
 use super::spec::{BootLimit, ChildSpec, Policy, Strategy, Verdict};
@@ -90,74 +91,6 @@ pub enum Phase {
         /// When its grace is over; `None` once it was forced.
         force_at: Option<Instant>,
     },
-}
-
-/// What is wanted of a child that is, or will be, down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Want {
-    Run,
-    Rest,
-    Gone,
-}
-
-#[derive(Debug)]
-struct Child {
-    id: ChildId,
-    spec: ChildSpec,
-    phase: Phase,
-    want: Want,
-    /// It is to go down before anything else happens to it.
-    leaving: bool,
-    /// It has been ready or has failed since it was last wanted; the next stage need not wait for it.
-    tried: bool,
-    /// It starts no sooner than this.
-    not_before: Option<Instant>,
-    /// Its start takes longer than it may.
-    late: bool,
-    backoff: Backoff,
-    /// Failed boots in a row.
-    consecutive: u32,
-    generation: u64,
-}
-
-impl Child {
-    fn is_down(&self) -> bool {
-        self.phase == Phase::Down
-    }
-
-    fn runs(&self) -> bool {
-        matches!(self.phase, Phase::Starting { .. } | Phase::Up { .. })
-    }
-
-    /// When this start is late, if it is not yet.
-    fn late_at(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Starting { since } if !self.late => Some(since + self.spec.boot.after()),
-            _ => None,
-        }
-    }
-
-    /// When the next stage stops waiting for this start.
-    fn patience_ends_at(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Starting { since } if !self.tried => Some(since + self.spec.start_patience),
-            _ => None,
-        }
-    }
-
-    fn want_run(&mut self, not_before: Option<Instant>) {
-        self.want = Want::Run;
-        self.tried = false;
-        self.not_before = not_before;
-    }
-
-    fn leave(&mut self, want: Want) {
-        self.leaving = !self.is_down();
-        match want {
-            Want::Run => self.want_run(None),
-            want => self.want = want,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,13 +8,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
-use actix_web::{App, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::run::StartError;
-use crate::server::{self, AppService, Facts, Listener, Settings};
+use crate::server::{self, Facts, Listener, Settings};
 
 /// Serves until SIGTERM.
 pub fn run(config: &Config) -> Result<ExitCode, StartError> {
@@ -23,7 +22,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     actix_web::rt::System::new().block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let (http, serving) =
-            server::start(&settings, listeners, None, || server::application(app()))?;
+            server::start(&settings, listeners, None, || server::application(answer))?;
         actix_web::rt::spawn(serving);
         terminate.recv().await;
         http.stop().await;
@@ -31,18 +30,10 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     })
 }
 
-fn app() -> App<impl AppService> {
-    App::new().default_service(fn_service(|request: ServiceRequest| async {
-        let (request, _) = request.into_parts();
-        // The connection counts its requests; one that is none looks like a client that is slow to ask.
-        let facts = request.conn_data::<Rc<Facts>>();
-        let _in_flight = facts.map(|facts| facts.enter());
-        let response = answer(&request).await;
-        Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
-    }))
-}
-
-async fn answer(request: &HttpRequest) -> HttpResponse<BoxBody> {
+async fn answer(request: HttpRequest) -> HttpResponse<BoxBody> {
+    // The connection counts its requests; one that is none looks like a client that is slow to ask.
+    let facts = request.conn_data::<Rc<Facts>>();
+    let _in_flight = facts.map(|facts| facts.enter());
     let body = match request.query_string() {
         "work=hello" => format!("Hello {}", request.uri()),
         "work=body" => "0123456789".repeat(10240),

@@ -80,7 +80,10 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
         let mut admin_servers = Vec::new();
         for (listener, offer) in admin_listeners {
             let admin = admin.clone();
-            let app = move || server::application(admin::app(admin.clone(), offer));
+            let app = move || {
+                let admin = admin.clone();
+                server::application(move |request| admin::respond(admin.clone(), request, offer))
+            };
             let settings = Settings {
                 threads: 1,
                 ..settings.clone()

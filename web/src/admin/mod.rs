@@ -27,14 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::{App, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use troupe_actors::Handle;
 use troupe_actors::tree::NodeId;
 
 use crate::answer;
-use crate::server::AppService;
 
 /// What the endpoint knows.
 pub struct Admin {
@@ -63,19 +61,13 @@ pub enum Offer {
     Health,
 }
 
-/// The application for one I/O thread.
-pub fn app(admin: Arc<Admin>, offer: Offer) -> App<impl AppService> {
-    App::new().default_service(fn_service(move |request: ServiceRequest| {
-        let admin = admin.clone();
-        async move {
-            let (request, _) = request.into_parts();
-            let response = respond(&admin, &request, offer).await;
-            Ok::<_, actix_web::Error>(ServiceResponse::new(request, response))
-        }
-    }))
-}
-
-async fn respond(admin: &Admin, request: &HttpRequest, offer: Offer) -> HttpResponse<BoxBody> {
+/// Answers a request to the part that is offered.
+pub async fn respond(
+    admin: Arc<Admin>,
+    request: HttpRequest,
+    offer: Offer,
+) -> HttpResponse<BoxBody> {
+    let (admin, request) = (&*admin, &request);
     let path = request.uri().path();
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let public = match segments.as_slice() {

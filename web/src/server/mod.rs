@@ -37,7 +37,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-pub use self::application::{AppService, application};
+pub use self::application::application;
 pub use self::connection::{Facts, InFlight, Patience};
 pub use self::drain::Drain;
 pub use self::listen::{BindError, Listener};

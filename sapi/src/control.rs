@@ -89,6 +89,16 @@ pub struct Status {
     pub killed: Option<(KillReason, Instant)>,
 }
 
+/// Who is told when a thread needs a look: nobody else asks a thread that does well.
+pub struct Lookout {
+    /// A request that takes so long is slow.
+    pub slow_after: Option<Duration>,
+    /// What was killed and still runs then is stuck.
+    pub stuck_after: Duration,
+    /// Called by the watchdog, once for each of them. It must not wait.
+    pub look: Arc<dyn Fn() + Send + Sync>,
+}
+
 struct Target {
     vm_interrupt: *const AtomicBool,
     killed: *const AtomicBool,
@@ -115,6 +125,11 @@ struct State {
     limit: Option<Instant>,
     killed: Option<(KillReason, Instant)>,
     next_kick: Option<Instant>,
+    lookout: Option<Lookout>,
+    /// When the request will be slow.
+    slow_at: Option<Instant>,
+    /// When the thread that is being killed will be stuck.
+    stuck_at: Option<Instant>,
     backtrace_to: Option<SyncSender<String>>,
     hold: Option<Arc<dyn Hold>>,
     response: Option<ResponseBreaker>,
@@ -150,6 +165,20 @@ impl State {
             },
             Doing::Ended => Activity::Ended,
         }
+    }
+
+    /// When the watchdog shall look next.
+    fn due(&self) -> Option<Instant> {
+        [
+            self.deadline,
+            self.limit,
+            self.next_kick,
+            self.slow_at,
+            self.stuck_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn is_busy(&self) -> bool {
@@ -228,6 +257,9 @@ impl Shared {
             limit: None,
             killed: None,
             next_kick: None,
+            lookout: None,
+            slow_at: None,
+            stuck_at: None,
             backtrace_to: None,
             hold: None,
             response: None,
@@ -270,6 +302,7 @@ impl Shared {
         state.doing = doing;
         state.since = now;
         state.deadline = None;
+        state.slow_at = None;
         state.set_limit(None);
     }
 
@@ -301,18 +334,20 @@ impl Shared {
         deadline: Option<Duration>,
         response: ResponseBreaker,
     ) -> bool {
-        let armed = {
+        let due = {
             let mut state = lock(&self.state);
             if state.killed.is_some() {
                 return false;
             }
             Self::enter(&mut state, Doing::Request(title), now);
             state.response = Some(response);
-            state.deadline = deadline.map(|deadline| state.since + deadline);
-            state.deadline
+            state.deadline = deadline.map(|deadline| now + deadline);
+            let slow_after = state.lookout.as_ref().and_then(|one| one.slow_after);
+            state.slow_at = slow_after.map(|slow| now + slow);
+            state.due()
         };
-        if let Some(deadline) = armed {
-            self.watchdog.arm(deadline);
+        if let Some(due) = due {
+            self.watchdog.arm(due);
         }
         true
     }
@@ -337,6 +372,7 @@ impl Shared {
         state.served += u64::from(served);
         state.memory = memory.unwrap_or(state.memory);
         state.next_kick = None;
+        state.stuck_at = None;
         state.response = None;
         if matches!(to, Doing::Idle) {
             state.hold = None;
@@ -390,7 +426,11 @@ impl Shared {
             KillReason::Boot => TROUPE_ASKED_KILL_BOOT,
         };
         self.asked.fetch_or(bit, Ordering::SeqCst);
-        state.killed.get_or_insert((reason, now));
+        if state.killed.is_none() {
+            state.killed = Some((reason, now));
+            let lookout = state.lookout.as_ref();
+            state.stuck_at = lookout.map(|lookout| now + lookout.stuck_after);
+        }
         state.next_kick = Some(now + KICK_AGAIN);
         state.interrupt();
         state.mark_killed(true);
@@ -413,10 +453,16 @@ impl Shared {
             state.next_kick = Some(now + KICK_AGAIN);
             self.kick(&mut state);
         }
-        [state.deadline, state.limit, state.next_kick]
-            .into_iter()
-            .flatten()
-            .min()
+        let is_slow = state.slow_at.take_if(|at| *at <= now).is_some();
+        let is_stuck = state.stuck_at.take_if(|at| *at <= now).is_some();
+        let lookout = state.lookout.as_ref().filter(|_| is_slow || is_stuck);
+        let look = lookout.map(|lookout| lookout.look.clone());
+        let due = state.due();
+        drop(state);
+        if let Some(look) = look {
+            look();
+        }
+        due
     }
 }
 
@@ -440,12 +486,17 @@ impl ThreadControl {
         }
     }
 
+    /// Has `lookout` told from the next piece of work on.
+    pub fn watch(&self, lookout: Lookout) {
+        lock(&self.shared.state).lookout = Some(lookout);
+    }
+
     /// Ends what the thread runs: in our own waits, in PHP code and in most blocking calls. With a
     /// `generation`, only while that piece of work is still the current one. False when there was nothing to
     /// end.
     pub fn kill(&self, reason: KillReason, generation: Option<u64>) -> bool {
         let now = Instant::now();
-        {
+        let due = {
             let mut state = lock(&self.shared.state);
             if !state.is_busy()
                 || generation.is_some_and(|generation| generation != state.generation)
@@ -453,8 +504,11 @@ impl ThreadControl {
                 return false;
             }
             self.shared.kill(&mut state, reason, now);
+            state.due()
+        };
+        if let Some(due) = due {
+            self.shared.watchdog.arm(due);
         }
-        self.shared.watchdog.arm(now + KICK_AGAIN);
         true
     }
 

@@ -38,7 +38,7 @@ pub use background::{
     UPDATES, Unavailable, Value, Vars, task,
 };
 pub use body::{BodyError, BodyReader, BodyWriter, body_port};
-pub use control::{Activity, Status, ThreadControl};
+pub use control::{Activity, Lookout, Status, ThreadControl};
 pub use driver::{
     Driver, Failure, RequestEnd, Run, ScriptEnd, ScriptExit, WorkerKind, WorkerScript,
 };

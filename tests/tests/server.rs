@@ -6,6 +6,8 @@
 )]
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::{fs, io};
 
 use rustix::process::Signal;
 use troupe_tests::{
@@ -349,6 +351,36 @@ fn sigusr1_opens_the_logs_anew_and_sighup_reloads() {
     server.signal(Signal::HUP);
     server.log().wait_text("every worker was restarted");
     server.get("/hello.php").expect(200);
+}
+
+/// How often its threads woke up, but for those of the network: actix-http looks at the clock twice a second.
+fn wake_ups(server: &Server) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let wake_ups = |task: io::Result<fs::DirEntry>| {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let is_network = field("Name:").unwrap().trim().starts_with("actix-rt");
+        let count: u64 = field("voluntary_ctxt_switches:")
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        if is_network { 0 } else { count }
+    };
+    tasks.map(wake_ups).sum()
+}
+
+#[test]
+fn an_idle_server_sleeps() {
+    let server = Setup::serving("workers")
+        .worker("worker.php", "num = 2\nslow_log = \"1s\"")
+        .start();
+    server.get("/worker.php");
+    eventually("a second in which nothing wakes", || {
+        let before = wake_ups(&server);
+        std::thread::sleep(Duration::from_secs(1));
+        (wake_ups(&server) == before).then_some(())
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use troupe_sapi::{Driver, Engine, KillReason, Status, ThreadControl};
+use troupe_sapi::{Driver, Engine, KillReason, Lookout, Status, ThreadControl};
 
 /// Where PHP threads come from.
 pub trait Spawn: Send + Sync + 'static {
@@ -23,6 +23,8 @@ pub struct Spawned {
 pub trait Control: Send + Sync {
     /// A look at the thread now.
     fn status(&self) -> Status;
+    /// Has `lookout` told when it needs a look.
+    fn watch(&self, lookout: Lookout);
     /// Ends what it runs; false when it ran nothing.
     fn kill(&self, reason: KillReason) -> bool;
     /// The same, while it is still in that run.
@@ -56,6 +58,10 @@ impl Spawn for Engine {
 impl Control for ThreadControl {
     fn status(&self) -> Status {
         self.status()
+    }
+
+    fn watch(&self, lookout: Lookout) {
+        self.watch(lookout);
     }
 
     fn kill(&self, reason: KillReason) -> bool {

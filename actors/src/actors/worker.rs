@@ -15,9 +15,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use troupe_sapi::{Activity, Driver, KillReason};
+use troupe_sapi::{Activity, Driver, KillReason, Lookout};
 
 use super::background::BackgroundDriver;
 use super::boards::Posted;
@@ -31,10 +31,8 @@ use super::thread::{Control, Spawned};
 use crate::supervision::{Cause, Detail, Exit, Leave};
 use crate::tree::{Current, Entry, Live};
 
-/// How often a worker looks whether its thread is stuck, at least.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often it looks at most, whatever is called slow.
-const QUICKEST_LOOK: Duration = Duration::from_millis(10);
+/// How often a worker looks whether its thread has begun to boot.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a running script may take to tell its stack.
 const BACKTRACE: Duration = Duration::from_millis(100);
@@ -74,6 +72,11 @@ pub struct Worker {
     /// The piece of work that was logged as slow.
     slow_logged: Option<u64>,
 }
+
+/// The thread needs a look: something is slow, or does not end.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
 
 impl Worker {
     pub fn new(post: Post, birth: Birth) -> Self {
@@ -137,6 +140,7 @@ impl Worker {
             self.house.threads.spawn(self.entry.id().as_str(), driver)?;
         let looked_at = control.clone();
         self.entry.probe(Some(Arc::new(move || look(&*looked_at))));
+        control.watch(self.lookout(ctx));
         let posted = self
             .house
             .boards
@@ -149,6 +153,20 @@ impl Worker {
             _posted: posted,
         });
         Ok(())
+    }
+
+    /// Nobody waits for the look, nor for a worker that is gone.
+    fn lookout(&self, ctx: &Context<Self>) -> Lookout {
+        let worker = ctx.address().downgrade();
+        Lookout {
+            slow_after: self.post.spec.slow_after,
+            stuck_after: self.post.spec.write_off_after,
+            look: Arc::new(move || {
+                if let Some(worker) = worker.upgrade() {
+                    worker.do_send(Look);
+                }
+            }),
+        }
     }
 
     /// The actor's end: tells the parent how the run ended and that no further start will find this actor.
@@ -181,10 +199,14 @@ impl Worker {
         }
     }
 
-    fn force(&mut self, reason: KillReason) {
+    fn force(&mut self, reason: KillReason, ctx: &mut Context<Self>) {
         let Some(thread) = &self.thread else { return };
         thread.control.kill(reason);
-        self.forced_at.get_or_insert(Instant::now());
+        if self.forced_at.is_none() {
+            self.forced_at = Some(Instant::now());
+            // The thread may run nothing that could be killed.
+            ctx.notify_later(Look, self.post.spec.write_off_after);
+        }
     }
 
     fn boot_begins(&mut self) {
@@ -195,34 +217,34 @@ impl Worker {
 
     /// Ends a boot that takes too long, and nothing else: once the thread has a request in hand, its boot is over
     /// and the report of that on its way.
-    fn end_boot(&self) {
-        let Some(thread) = self.thread.as_ref().filter(|_| !self.ready) else {
+    fn end_boot(&self, ctx: &mut Context<Self>) {
+        let Some(thread) = self.thread.as_ref().filter(|_| self.late && !self.ready) else {
             return;
         };
         let status = thread.control.status();
-        if status.activity == Activity::Script && status.killed.is_none() {
-            thread.control.kill_run(KillReason::Boot, status.generation);
+        match status.activity {
+            Activity::Script => {
+                thread.control.kill_run(KillReason::Boot, status.generation);
+            }
+            // It has not come as far as its script.
+            Activity::Starting | Activity::Idle => {
+                ctx.run_later(LOOK_AGAIN, |worker, ctx| worker.end_boot(ctx));
+            }
+            Activity::Request { .. } | Activity::Ended => {}
         }
     }
 
     /// Looks whether the thread is stuck or slow.
     fn look(&mut self, ctx: &mut Context<Self>) {
         let Some(thread) = &self.thread else { return };
-        let now = Instant::now();
         let status = thread.control.status();
         let killed_at = status.killed.map(|(_, at)| at);
         let stuck_since = killed_at.into_iter().chain(self.forced_at).min();
-        if stuck_since.is_some_and(|since| {
-            now.saturating_duration_since(since) >= self.post.spec.write_off_after
-        }) {
+        if stuck_since.is_some_and(|since| since.elapsed() >= self.post.spec.write_off_after) {
             self.write_off(ctx);
             return;
         }
-        if self.late {
-            // It may not have come as far as its script before.
-            self.end_boot();
-        }
-        let took = now.saturating_duration_since(status.since);
+        let took = status.since.elapsed();
         let slow = self.post.spec.slow_after.is_some_and(|limit| took >= limit);
         let Activity::Request { id, method, uri } = status.activity else {
             return;
@@ -282,12 +304,6 @@ impl Worker {
 
 impl Actor for Worker {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        // Several times within what is called slow, so that nothing slow goes unseen.
-        let look = self.post.spec.slow_after.map_or(LOOK, |slow| slow / 4);
-        ctx.run_interval(look.clamp(QUICKEST_LOOK, LOOK), Self::look);
-    }
 }
 
 impl Drop for Worker {
@@ -308,19 +324,27 @@ impl Handler<Order> for Worker {
         match order {
             Order::Start => self.start(ctx),
             Order::Leave(leave) => self.leave(leave),
-            Order::Force => self.force(KillReason::Stop),
+            Order::Force => self.force(KillReason::Stop, ctx),
             Order::EndBoot => {
                 self.late = true;
-                self.end_boot();
+                self.end_boot(ctx);
             }
             Order::Orphaned => {
                 self.leave(Leave::ForGood);
-                self.force(KillReason::Stop);
+                self.force(KillReason::Stop, ctx);
             }
         }
         if self.thread.is_none() && order != Order::Start {
             ctx.stop();
         }
+    }
+}
+
+impl Handler<Look> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Context<Self>) {
+        self.look(ctx);
     }
 }
 

@@ -68,6 +68,58 @@ fn a_kill_ends_with_the_request_that_it_hit() {
     assert!(begin_request(&shared));
 }
 
+/// Counts what the lookout is told.
+fn watch(control: &ThreadControl, slow_after: Option<Duration>) -> Arc<AtomicU32> {
+    let told = Arc::new(AtomicU32::new(0));
+    let count = told.clone();
+    control.watch(Lookout {
+        slow_after,
+        stuck_after: Duration::from_secs(60),
+        look: Arc::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        }),
+    });
+    told
+}
+
+#[test]
+fn a_slow_request_is_told_once_and_a_quick_one_never() {
+    let (shared, control) = thread();
+    let slow_after = Duration::from_secs(60);
+    let told = watch(&control, Some(slow_after));
+    begin_script(&shared);
+    assert!(begin_request(&shared));
+    end(&shared, Doing::Script);
+    let later = Instant::now() + 2 * slow_after;
+    assert_eq!(shared.tend(later), None, "it was quick");
+    assert!(begin_request(&shared));
+    let due = shared.tend(Instant::now()).expect("it may become slow");
+    assert_eq!(told.load(Ordering::SeqCst), 0);
+    assert_eq!(shared.tend(due), None);
+    assert_eq!(shared.tend(later), None);
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn what_was_killed_and_does_not_end_is_told_once() {
+    let (shared, control) = thread();
+    let told = watch(&control, None);
+    begin_script(&shared);
+    assert!(begin_request(&shared));
+    assert!(control.kill(KillReason::Operator, None));
+    end(&shared, Doing::Script);
+    let later = Instant::now() + Duration::from_secs(120);
+    assert_eq!(shared.tend(later), None, "it ended");
+    assert!(begin_request(&shared));
+    assert!(control.kill(KillReason::Operator, None));
+    assert!(control.kill(KillReason::Stop, None));
+    shared.tend(Instant::now());
+    assert_eq!(told.load(Ordering::SeqCst), 0);
+    shared.tend(later);
+    shared.tend(later);
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+}
+
 #[test]
 fn a_kill_outlives_a_request_that_had_no_client() {
     let (shared, control) = thread();

@@ -26,12 +26,23 @@ const MOST_KEPT: usize = 2 << 20;
 
 /// A place for lines; clones are handles to the same one.
 #[derive(Debug, Clone)]
-pub struct Sink(Arc<Shared>);
+pub struct Sink(Arc<Handle>);
+
+/// What the handles share, and the writing thread not: it ends with the last of them.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        lock(&self.0.waiting).is_closed = true;
+        self.0.arrived.notify_one();
+    }
+}
 
 #[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Lines came into an empty buffer.
+    /// Lines came into an empty buffer, or none come any more.
     arrived: Condvar,
     /// Locked while writing, and never while `waiting` is.
     output: Mutex<Output>,
@@ -41,6 +52,8 @@ struct Shared {
 struct Waiting {
     lines: Vec<u8>,
     dropped: u64,
+    /// Every handle is gone: no more lines come.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -67,7 +80,7 @@ impl Sink {
     }
 
     fn start(file: Box<dyn WriteDebug>, path: Option<PathBuf>) -> io::Result<Self> {
-        let sink = Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
             output: Mutex::new(Output {
@@ -75,24 +88,23 @@ impl Sink {
                 path,
                 spare: Vec::new(),
             }),
-        }));
-        let shared = Arc::downgrade(&sink.0);
+        });
+        let handle = Handle(shared.clone());
         std::thread::Builder::new()
             .name("log-writer".into())
             .spawn(move || {
-                while let Some(shared) = shared.upgrade() {
-                    shared.wait_for_lines();
+                while shared.wait_for_lines() {
                     std::thread::sleep(GATHER);
                     shared.flush();
                 }
             })?;
-        Ok(sink)
+        Ok(Self(Arc::new(handle)))
     }
 
     /// Opens the file by its name again, after somebody renamed it.
     pub fn reopen(&self) -> io::Result<()> {
-        self.0.flush();
-        let mut output = lock(&self.0.output);
+        self.flush();
+        let mut output = lock(&self.0.0.output);
         if let Some(path) = &output.path {
             output.file = Box::new(append_to(path)?);
         }
@@ -101,12 +113,12 @@ impl Sink {
 
     /// Takes one line, which is not urgent.
     pub fn append(&self, line: &[u8]) {
-        self.0.append(line);
+        self.0.0.append(line);
     }
 
     /// Writes what waits.
     pub fn flush(&self) {
-        self.0.flush();
+        self.0.0.flush();
     }
 }
 
@@ -119,19 +131,14 @@ fn append_to(path: &Path) -> io::Result<File> {
 }
 
 impl Shared {
-    fn wait_for_lines(&self) {
-        let mut waiting = lock(&self.waiting);
-        while waiting.lines.is_empty() {
-            // The timeout lets the thread see that the sink is gone.
-            let (guard, timeout) = self
-                .arrived
-                .wait_timeout(waiting, Duration::from_secs(1))
-                .unwrap_or_else(PoisonError::into_inner);
-            waiting = guard;
-            if timeout.timed_out() {
-                return;
-            }
-        }
+    /// False when there are none and none will come.
+    fn wait_for_lines(&self) -> bool {
+        let none_yet = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.is_closed;
+        let waiting = self
+            .arrived
+            .wait_while(lock(&self.waiting), none_yet)
+            .unwrap_or_else(PoisonError::into_inner);
+        !waiting.lines.is_empty()
     }
 
     fn append(&self, line: &[u8]) {
@@ -150,11 +157,12 @@ impl Shared {
 
     fn flush(&self) {
         let mut output = lock(&self.output);
-        let next = Waiting {
-            lines: std::mem::take(&mut output.spare),
-            dropped: 0,
+        let spare = std::mem::take(&mut output.spare);
+        let (mut lines, dropped) = {
+            let mut waiting = lock(&self.waiting);
+            let lines = std::mem::replace(&mut waiting.lines, spare);
+            (lines, std::mem::take(&mut waiting.dropped))
         };
-        let Waiting { mut lines, dropped } = std::mem::replace(&mut *lock(&self.waiting), next);
         if dropped > 0 {
             let note = format!("{dropped} log lines were dropped: the log could not be written\n");
             lines.extend_from_slice(note.as_bytes());
@@ -179,14 +187,14 @@ impl<'a> MakeWriter<'a> for Sink {
 
     fn make_writer(&'a self) -> Line<'a> {
         Line {
-            sink: &self.0,
+            sink: &self.0.0,
             urgent: false,
         }
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
         Line {
-            sink: &self.0,
+            sink: &self.0.0,
             urgent: *metadata.level() <= Level::WARN,
         }
     }
@@ -235,11 +243,26 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         }
         let mut urgent = Line {
-            sink: &sink.0,
+            sink: &sink.0.0,
             urgent: true,
         };
         urgent.write_all(b"now\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "soon\nnow\n");
+    }
+
+    #[test]
+    fn the_writing_thread_ends_with_the_last_handle_and_writes_what_is_left() {
+        let (_folder, path, sink) = sink();
+        let shared = Arc::downgrade(&sink.0.0);
+        sink.clone().append(b"first\n");
+        sink.append(b"last\n");
+        drop(sink);
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while shared.strong_count() > 0 {
+            assert!(std::time::Instant::now() < deadline, "it never ended");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\nlast\n");
     }
 
     #[test]
@@ -258,7 +281,7 @@ mod tests {
     #[test]
     fn lines_beyond_the_bound_are_dropped_and_counted() {
         let (_folder, path, sink) = sink();
-        let output = lock(&sink.0.output);
+        let output = lock(&sink.0.0.output);
         let line = vec![b'x'; MOST_WAITING / 2];
         for _ in 0..4 {
             sink.make_writer().write_all(&line).unwrap();

@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use troupe_sapi::{
-    Activity, Driver, Failure, Head, KillReason, Outcome, Part, Request, RequestBody, RequestEnd,
-    ResponseReader, Run, ScriptEnd, ScriptExit, ServerVars, Status, Text, Wait, response_port,
+    Activity, Driver, Failure, Head, KillReason, Lookout, Outcome, Part, Request, RequestBody,
+    RequestEnd, ResponseReader, Run, ScriptEnd, ScriptExit, ServerVars, Status, Text, Wait,
+    response_port,
 };
 
 use super::super::thread::{Control, Spawn, Spawned};
@@ -299,6 +300,7 @@ struct ControlState {
     generation: u64,
     served: u64,
     killed: Option<(KillReason, Instant)>,
+    lookout: Option<Lookout>,
     let_go: bool,
     written_off: bool,
     draining: bool,
@@ -318,6 +320,7 @@ impl StageControl {
             generation: 0,
             served: 0,
             killed: None,
+            lookout: None,
             let_go: false,
             written_off: false,
             draining: false,
@@ -368,6 +371,10 @@ impl Control for StageControl {
         }
     }
 
+    fn watch(&self, lookout: Lookout) {
+        self.lock().lookout = Some(lookout);
+    }
+
     fn kill_run(&self, reason: KillReason, run: u64) -> bool {
         self.status().generation == run && self.kill(reason)
     }
@@ -375,9 +382,16 @@ impl Control for StageControl {
     fn kill(&self, reason: KillReason) -> bool {
         let mut state = self.lock();
         let busy = matches!(state.activity, Activity::Script | Activity::Request { .. });
-        if busy {
-            state.killed.get_or_insert((reason, Instant::now()));
+        if busy && state.killed.is_none() {
+            state.killed = Some((reason, Instant::now()));
             self.changed.notify_all();
+            if let Some(lookout) = &state.lookout {
+                let (stuck_after, look) = (lookout.stuck_after, lookout.look.clone());
+                std::thread::spawn(move || {
+                    std::thread::sleep(stuck_after);
+                    look();
+                });
+            }
         }
         busy
     }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::load::Load;
-use crate::measure::{self, Cell, Effort};
+use crate::measure::{self, Effort};
 use crate::servers::{Contestant, Server};
 use crate::work::Work;
 
@@ -43,30 +43,26 @@ impl Latencies {
     }
 }
 
-/// `peak` is the cell whose slowest row sets the rates.
+/// `slowest` is the peak that they are shares of.
 pub fn rates(
     servers: &[Server],
     work: &Work,
-    peak: &Cell,
+    slowest: f64,
     effort: Effort,
 ) -> Result<Vec<Rate>, Box<dyn Error>> {
     // The kernel lets a sleeper sleep on for 50 us, which would be taken for the servers'.
     std::fs::write("/proc/self/timerslack_ns", "1")?;
-    let rows: Vec<_> = peak
-        .rows
-        .iter()
-        .filter(|row| !row.contestant.is_yardstick_of_worker())
-        .collect();
-    let slowest = rows.iter().map(|row| row.rate()).fold(f64::MAX, f64::min);
+    let is_yardstick = |server: &&Server| server.setup.contestant.is_yardstick_of_worker();
+    let servers: Vec<_> = servers.iter().filter(|one| !is_yardstick(one)).collect();
     let mut rates = Vec::new();
     for share in SHARES {
         let rate = slowest * f64::from(share) / 100.0;
-        let mut samples = vec![Vec::new(); rows.len()];
-        let mut order: Vec<usize> = (0..rows.len()).collect();
+        let mut samples = vec![Vec::new(); servers.len()];
+        let mut order: Vec<usize> = (0..servers.len()).collect();
         for _ in 0..effort.paced_rounds {
             fastrand::shuffle(&mut order);
             for index in order.iter().copied() {
-                let server = &servers[rows[index].server];
+                let server = servers[index];
                 let paced = || {
                     // New ones each time: a server may close those that wait for their next turn.
                     let mut load = Load::connect(server.address, CONNECTIONS, false)?;
@@ -77,13 +73,12 @@ pub fn rates(
                 samples[index].extend(some);
             }
         }
-        let rows = rows.iter().zip(samples);
+        let rows = servers.iter().zip(samples);
+        let rows = rows.map(|(server, samples)| (server.setup.contestant, Latencies::of(samples)));
         rates.push(Rate {
             share,
             rate,
-            rows: rows
-                .map(|(row, samples)| (row.contestant, Latencies::of(samples)))
-                .collect(),
+            rows: rows.collect(),
         });
     }
     Ok(rates)

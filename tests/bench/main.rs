@@ -45,7 +45,7 @@ use crate::latency::Rate;
 use crate::measure::{Cell, Effort};
 use crate::options::Options;
 use crate::report::Report;
-use crate::servers::{Contestant, Launcher, Other, Server};
+use crate::servers::{Contestant, Launcher, Other};
 use crate::wordpress::WordPress;
 use crate::work::Work;
 
@@ -183,16 +183,14 @@ struct Compare<'a> {
 
 impl Compare<'_> {
     fn all(&self, works: &[Work], results: &mut Results) -> Result<(), Failure> {
-        let setups = self.contestants.iter().flat_map(|one| one.setups());
-        let setups: Vec<_> = setups.collect();
-        let servers = self.launcher.start(&setups, &[work::hello()])?;
         for work in works {
             let effort = match work.name {
                 "hello" => self.effort.for_hello(),
                 _ => self.effort,
             };
             for connections in effort.connections(work) {
-                let cell = measure::cell(&servers, self.contestants, work, *connections, effort)?;
+                let cell =
+                    measure::cell(self.launcher, self.contestants, work, *connections, effort)?;
                 self.say(&cell.in_a_line());
                 results.cells.push(cell);
             }
@@ -203,14 +201,19 @@ impl Compare<'_> {
             return Ok(());
         };
         self.say("hello at fixed rates");
-        results.rates = latency::rates(&servers, hello, cell, self.effort)?;
+        let servers = measure::again(self.launcher, cell, hello, self.effort)?;
+        results.rates = latency::rates(&servers, hello, cell.slowest_rate(), self.effort)?;
         if !self.effort.is_quick {
-            results.by_wrk = measure::by_wrk(&servers, cell)?;
+            results.by_wrk = measure::by_wrk(&servers)?;
         }
-        let best = self.best_setups(&servers, cell);
+        let setups = servers.iter().filter(|server| {
+            // Those whose processes are ours.
+            !server.setup.contestant.is_yardstick_of_worker() && !server.processes().is_empty()
+        });
+        let setups: Vec<_> = setups.map(|server| server.setup).collect();
         // What comes now runs alone.
         drop(servers);
-        for setup in best {
+        for setup in setups {
             self.say(&format!("{} alone", setup.contestant.name()));
             let alone = alone::look(self.launcher, setup, hello, self.effort)?;
             results.alone.push(alone);
@@ -219,16 +222,6 @@ impl Compare<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Of all whose processes are ours.
-    fn best_setups(&self, servers: &[Server], cell: &Cell) -> Vec<servers::Setup> {
-        let rows = cell.rows.iter();
-        rows.filter(|row| !row.contestant.is_yardstick_of_worker())
-            .map(|row| &servers[row.server])
-            .filter(|server| !server.processes().is_empty())
-            .map(|server| server.setup)
-            .collect()
     }
 
     fn say(&self, text: &str) {
@@ -248,12 +241,10 @@ fn with_vars(
     let background = |name| format!("--background={name}={},1", script.display());
     launcher.arguments = ["small", "big"].map(background).to_vec();
     let contestants = [Contestant::Classic, Contestant::Worker];
-    let setups: Vec<_> = contestants.iter().flat_map(|one| one.setups()).collect();
-    let servers = launcher.start(&setups, &[work::hello()])?;
     let works = work::vars();
     for work in &works {
         for connections in work.connections {
-            let cell = measure::cell(&servers, &contestants, work, *connections, effort)?;
+            let cell = measure::cell(&launcher, &contestants, work, *connections, effort)?;
             eprintln!("     {}", cell.in_a_line());
             results.cells.push(cell);
         }
@@ -271,12 +262,11 @@ fn on_wordpress(
     let folder = launcher.folder.join("on-wordpress");
     let launcher = Launcher::new(&launcher.troupe, &launcher.fpm, &wordpress.root, &folder);
     let page = wordpress.front_page(&launcher)?;
-    let servers = launcher.start(&wordpress::setups(), std::slice::from_ref(&page))?;
     let work = Work::wordpress(page);
     let contestants = [Contestant::Classic, Contestant::Fpm];
     for connections in work.connections {
         let effort = effort.for_slow_requests();
-        let cell = measure::cell(&servers, &contestants, &work, *connections, effort)?;
+        let cell = measure::cell(&launcher, &contestants, &work, *connections, effort)?;
         eprintln!("     {}", cell.in_a_line());
         results.cells.push(cell);
     }

@@ -3,16 +3,19 @@
 //! Each contestant is first measured with each of its setups, and the best one goes on. Then come
 //! blocks of bursts: all contestants in a random order, and in the reverse of that (ABBA), so that what
 //! drifts in the machine falls on all of them alike. A block gives one ratio for every pair.
+//!
+//! A server runs only while it takes part: one that does nothing costs its neighbours something all the same.
 
 use std::error::Error;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::connection::Exchange;
 use crate::load::Load;
 use crate::processes;
-use crate::servers::{Contestant, Server};
+use crate::servers::{Contestant, Launcher, Server, Setup};
 use crate::stats::{Estimate, estimate, median};
-use crate::work::Work;
+use crate::work::{self, Work};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -91,10 +94,7 @@ pub struct Cell {
 
 /// One contestant in one cell.
 pub struct Row {
-    pub contestant: Contestant,
-    /// Its index among the servers.
-    pub server: usize,
-    pub setup: String,
+    pub setup: Setup,
     /// Requests a second, one figure for each block.
     rates: Vec<f64>,
     /// Processor time of a request in microseconds, one figure for each block.
@@ -135,16 +135,24 @@ fn ratios(these: &[f64], those: &[f64]) -> Vec<f64> {
 
 impl Cell {
     pub fn row(&self, contestant: Contestant) -> Option<&Row> {
-        self.rows.iter().find(|row| row.contestant == contestant)
+        let mut rows = self.rows.iter();
+        rows.find(|row| row.setup.contestant == contestant)
+    }
+
+    /// Requests a second of the slowest one, but for those that are there only to be compared with.
+    pub fn slowest_rate(&self) -> f64 {
+        let rows = self.rows.iter();
+        let rows = rows.filter(|row| !row.setup.contestant.is_yardstick_of_worker());
+        rows.map(Row::rate).fold(f64::MAX, f64::min)
     }
 
     pub fn in_a_line(&self) -> String {
         let rows = self.rows.iter().map(|row| {
             format!(
                 "{} {:.0}/s ({})",
-                row.contestant.name(),
+                row.setup.contestant.name(),
                 row.rate(),
-                row.setup
+                row.setup.label()
             )
         });
         let rows: Vec<_> = rows.collect();
@@ -164,50 +172,43 @@ struct Sum {
 }
 
 pub fn cell(
-    servers: &[Server],
+    launcher: &Launcher,
     contestants: &[Contestant],
     work: &Work,
     connections: usize,
     effort: Effort,
 ) -> Result<Cell, Failure> {
-    let mut rows: Vec<Row> = Vec::new();
+    let mut servers: Vec<Server> = Vec::new();
     for contestant in contestants.iter().copied() {
         if !work.is_for(contestant) {
             continue;
         }
-        let server = match contestant {
+        let setups = match contestant {
             // With the setup of the one that they are compared with, or that would be compared too.
             Contestant::WorkerAgain | Contestant::Before => {
-                let twin = rows.iter().find(|row| row.contestant == Contestant::Worker);
-                let label = twin.map(|row| row.setup.clone()).unwrap_or_default();
-                servers.iter().position(|server| {
-                    server.setup.contestant == contestant && server.setup.label() == label
-                })
+                let all = servers.iter().map(|server| server.setup);
+                let mut twins = all.filter(|setup| setup.contestant == Contestant::Worker);
+                let twin = twins.next().ok_or("they have nobody to be compared with")?;
+                vec![Setup { contestant, ..twin }]
             }
-            _ => best(servers, contestant, work, connections, effort)?,
+            _ => work.setups(contestant),
         };
-        let Some(server) = server else {
-            continue;
-        };
-        rows.push(Row {
-            contestant,
-            server,
-            setup: servers[server].setup.label(),
-            rates: Vec::new(),
-            costs: Vec::new(),
-            switches: Vec::new(),
-            slowest: Duration::ZERO,
-        });
+        servers.extend(best(launcher, &setups, work, connections, effort)?);
     }
 
-    let mut loads = rows
+    let new_row = |server: &Server| Row {
+        setup: server.setup,
+        rates: Vec::new(),
+        costs: Vec::new(),
+        switches: Vec::new(),
+        slowest: Duration::ZERO,
+    };
+    let mut rows: Vec<Row> = servers.iter().map(new_row).collect();
+    let mut loads = servers
         .iter()
-        .map(|row| Load::connect(servers[row.server].address, connections, work.is_renewing))
+        .map(|server| Load::connect(server.address, connections, work.is_renewing))
         .collect::<Result<Vec<_>, _>>()?;
-    let pids: Vec<_> = rows
-        .iter()
-        .map(|row| servers[row.server].processes())
-        .collect();
+    let pids: Vec<_> = servers.iter().map(Server::processes).collect();
     let mut order: Vec<usize> = (0..rows.len()).collect();
     // The first block warms everything up.
     for block in 0..=effort.blocks {
@@ -216,7 +217,7 @@ pub fn cell(
         let mut sums = vec![Sum::default(); rows.len()];
         for index in there_and_back {
             let pids = &pids[index];
-            let failed = |error| of(&servers[rows[index].server], work, &error);
+            let failed = |error| of(&servers[index], work, &error);
             let load = &mut loads[index];
             load.burst(&work.exchanges, effort.lead).map_err(failed)?;
             let switches_before = processes::context_switches(pids);
@@ -250,10 +251,11 @@ pub fn cell(
     })
 }
 
-/// A setup that may be the best of its contestant.
+/// A server whose setup may be the best of its contestant.
 struct Candidate {
-    server: usize,
+    // Dropped first: a server need not wait for its clients.
     load: Load,
+    server: Server,
     requests: u64,
     took: Duration,
 }
@@ -264,40 +266,33 @@ impl Candidate {
     }
 }
 
-/// How often each round of the search goes there and back.
-const PASSES: usize = 1;
-
-/// The index of the server of `contestant` that answers most requests; nothing when there is none. They take turns, and
+/// Of one contestant's setups, the server that answers most requests; nothing when there is none. They take turns, and
 /// the better half goes on to a round of twice the length, until one is left: what is close is looked at longest.
 fn best(
-    servers: &[Server],
-    contestant: Contestant,
+    launcher: &Launcher,
+    setups: &[Setup],
     work: &Work,
     connections: usize,
     effort: Effort,
-) -> Result<Option<usize>, Failure> {
-    let own = servers
-        .iter()
-        .enumerate()
-        .filter(|(_, server)| server.setup.contestant == contestant);
+) -> Result<Option<Server>, Failure> {
     let mut field = Vec::new();
-    for (index, server) in own {
+    for server in launcher.start(setups, &first(setups, work))? {
         let warm = || {
             let mut load = Load::connect(server.address, connections, work.is_renewing)?;
             load.burst(&work.exchanges, effort.sweep)?;
             Ok(load)
         };
-        match (warm(), contestant) {
+        match (warm(), server.setup.contestant) {
             (Ok(load), _) => field.push(Candidate {
-                server: index,
                 load,
+                server,
                 requests: 0,
                 took: Duration::ZERO,
             }),
             (Err(error), Contestant::Other(_)) => {
-                eprintln!("left out: {}", of(server, work, &error));
+                eprintln!("left out: {}", of(&server, work, &error));
             }
-            (Err(error), _) => return Err(of(server, work, &error)),
+            (Err(error), _) => return Err(of(&server, work, &error)),
         }
     }
     let mut sweep = effort.sweep;
@@ -305,15 +300,9 @@ fn best(
         for candidate in &mut field {
             (candidate.requests, candidate.took) = (0, Duration::ZERO);
         }
-        let there: Vec<usize> = (0..field.len()).collect();
-        let there_and_back = there.iter().chain(there.iter().rev());
-        for index in there_and_back
-            .copied()
-            .cycle()
-            .take(PASSES * 2 * there.len())
-        {
+        for index in (0..field.len()).chain((0..field.len()).rev()) {
             let candidate = &mut field[index];
-            let failed = |error| of(&servers[candidate.server], work, &error);
+            let failed = |error| of(&candidate.server, work, &error);
             let load = &mut candidate.load;
             load.burst(&work.exchanges, effort.lead).map_err(failed)?;
             let burst = load.burst(&work.exchanges, sweep).map_err(failed)?;
@@ -325,6 +314,34 @@ fn best(
         sweep *= 2;
     }
     Ok(field.pop().map(|candidate| candidate.server))
+}
+
+/// What servers must answer before they are measured. What somebody else's does not do right is left out.
+fn first(setups: &[Setup], work: &Work) -> Vec<Exchange> {
+    let is_other = |setup: &Setup| matches!(setup.contestant, Contestant::Other(_));
+    match setups.iter().any(is_other) {
+        true => vec![work::hello()],
+        false => work.exchanges.clone(),
+    }
+}
+
+/// The servers of a cell once more, warm.
+pub fn again(
+    launcher: &Launcher,
+    cell: &Cell,
+    work: &Work,
+    effort: Effort,
+) -> Result<Vec<Server>, Failure> {
+    let setups: Vec<Setup> = cell.rows.iter().map(|row| row.setup).collect();
+    let servers = launcher.start(&setups, &first(&setups, work))?;
+    for server in &servers {
+        let warm = || {
+            let mut load = Load::connect(server.address, cell.connections, work.is_renewing)?;
+            load.burst(&work.exchanges, effort.sweep)
+        };
+        warm().map_err(|error| of(server, work, &error))?;
+    }
+    Ok(servers)
 }
 
 pub fn of(server: &Server, work: &Work, error: &std::io::Error) -> Failure {
@@ -365,13 +382,11 @@ fn over_all(
 }
 
 /// Hello at 64 connections once more, by wrk: contestant and requests a second.
-pub fn by_wrk(servers: &[Server], hello: &Cell) -> Result<Vec<(Contestant, f64)>, Failure> {
+pub fn by_wrk(servers: &[Server]) -> Result<Vec<(Contestant, f64)>, Failure> {
     let mut rates = Vec::new();
-    for row in &hello.rows {
-        let url = format!(
-            "http://{}/index.php?work=hello",
-            servers[row.server].address
-        );
+    for server in servers {
+        let contestant = server.setup.contestant;
+        let url = format!("http://{}/index.php?work=hello", server.address);
         let output = Command::new("wrk")
             .args(["-t1", "-c64", "-d2s", &url])
             .output()?;
@@ -382,9 +397,9 @@ pub fn by_wrk(servers: &[Server], hello: &Cell) -> Result<Vec<(Contestant, f64)>
             .and_then(|rate| rate.trim().parse().ok())
             .ok_or_else(|| format!("wrk gives no rate: {text}"))?;
         if text.contains("Non-2xx") || text.contains("Socket errors") {
-            return Err(format!("{}: wrong answers to wrk: {text}", row.contestant.name()).into());
+            return Err(format!("{}: wrong answers to wrk: {text}", contestant.name()).into());
         }
-        rates.push((row.contestant, rate));
+        rates.push((contestant, rate));
     }
     Ok(rates)
 }

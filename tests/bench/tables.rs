@@ -21,7 +21,7 @@ pub fn work(text: &mut String, work: &Work, cells: &[Cell]) {
     for cell in cells.iter().filter(|cell| cell.work == work.name) {
         for row in &cell.rows {
             let of = |other| match cell.row(other) {
-                Some(other) if other.contestant != row.contestant => {
+                Some(other) if other.setup.contestant != row.setup.contestant => {
                     row.rate_of(other).map_or("–".into(), interval)
                 }
                 _ => "–".into(),
@@ -33,8 +33,8 @@ pub fn work(text: &mut String, work: &Work, cells: &[Cell]) {
                 text,
                 "| {} | {} | {} | {:.0} | {} | {} | {} | {} | {} |",
                 cell.connections,
-                row.contestant.name(),
-                row.setup,
+                row.setup.contestant.name(),
+                row.setup.label(),
                 row.rate(),
                 of(Contestant::Bare),
                 of(Contestant::Fpm),

@@ -27,13 +27,6 @@ pub struct WordPress {
     pub root: PathBuf,
 }
 
-/// Setups for pages that keep a processor busy.
-pub fn setups() -> Vec<Setup> {
-    let all = [Contestant::Classic, Contestant::Fpm].map(Contestant::setups);
-    let all = all.into_iter().flatten();
-    all.filter(|setup| (2..=16).contains(&setup.php)).collect()
-}
-
 impl WordPress {
     /// Installs it below `folder`. Panics when a package is missing, and names it.
     pub fn install(folder: &Path, php: &Path) -> Result<Self, Box<dyn Error>> {

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Command;
 
 use crate::connection::Exchange;
-use crate::servers::Contestant;
+use crate::servers::{Contestant, Setup};
 
 /// A kind of request.
 pub struct Work {
@@ -18,6 +19,8 @@ pub struct Work {
     pub is_renewing: bool,
     /// How many connections it is measured at.
     pub connections: &'static [usize],
+    /// Threads or processes for PHP that are worth a try.
+    php: RangeInclusive<usize>,
     who: Who,
 }
 
@@ -41,11 +44,20 @@ impl Work {
         }
     }
 
+    /// What a contestant is measured with, the best of which goes on.
+    pub fn setups(&self, contestant: Contestant) -> Vec<Setup> {
+        let mut setups = contestant.setups();
+        setups.retain(|setup| self.php.contains(&setup.php));
+        setups
+    }
+
     /// The front page of WordPress, whose text is known only when it has been asked for.
     pub fn wordpress(page: Exchange) -> Self {
         Self {
             who: Who::WithoutWorkers,
             connections: &[8],
+            // A page keeps a processor busy.
+            php: 2..=16,
             ..Self::new("wordpress", "WordPress: the front page", page)
         }
     }
@@ -57,6 +69,7 @@ impl Work {
             exchanges: vec![exchange],
             is_renewing: false,
             connections: &[16],
+            php: 0..=usize::MAX,
             who: Who::Everybody,
         }
     }

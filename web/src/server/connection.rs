@@ -13,7 +13,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-#[cfg(test)]
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -61,13 +60,17 @@ pub struct Facts {
 }
 
 impl Facts {
-    #[cfg(test)]
-    pub fn for_tests(addresses: Option<(SocketAddr, SocketAddr)>, tls: Option<TlsFacts>) -> Self {
+    fn new(
+        addresses: Option<(SocketAddr, SocketAddr)>,
+        tls: Option<TlsFacts>,
+        is_http2: bool,
+        drain: Drain,
+    ) -> Self {
         Self {
             addresses: addresses.map(Addresses::new),
             tls,
-            resets: None,
-            drain: Drain::default(),
+            resets: is_http2.then(Resets::default),
+            drain,
             in_flight: Cell::new(0),
             is_answered: Cell::new(false),
             has_cut_target: Cell::new(false),
@@ -76,6 +79,11 @@ impl Facts {
             informer: Cell::default(),
             timer: Cell::default(),
         }
+    }
+
+    #[cfg(test)]
+    pub fn for_tests(addresses: Option<(SocketAddr, SocketAddr)>, tls: Option<TlsFacts>) -> Self {
+        Self::new(addresses, tls, false, Drain::default())
     }
 
     /// A request begins; it ends with the drop of what is returned, when its response is complete.
@@ -173,19 +181,8 @@ impl Connection {
         patience: Patience,
         drain: &Drain,
     ) -> Self {
-        let facts = Facts {
-            addresses: stream.addresses().map(Addresses::new),
-            tls: stream.tls(),
-            resets: is_http2.then(Resets::default),
-            drain: drain.clone(),
-            in_flight: Cell::new(0),
-            is_answered: Cell::new(false),
-            has_cut_target: Cell::new(false),
-            holding: Cell::default(),
-            informational: RefCell::default(),
-            informer: Cell::default(),
-            timer: Cell::default(),
-        };
+        let (addresses, tls) = (stream.addresses(), stream.tls());
+        let facts = Facts::new(addresses, tls, is_http2, drain.clone());
         Self {
             stream,
             facts: Rc::new(facts),

@@ -2,7 +2,8 @@
 //!
 //! - Requests reach actix-http one at a time, however they are pipelined (see [`super::framing`]).
 //! - A client that begins a request's head and does not finish it is dropped after
-//!   `header_read_timeout`. (actix-http times the first head of a connection only.)
+//!   `header_read_timeout`. (actix-http times the first head of a connection only.) So is one that has
+//!   its answer and does not finish the body. (actix-http reads on without a limit if that is chunked.)
 //! - A client that takes nothing of a response is dropped after `write_idle_timeout`.
 //! - Once the server drains, the stream ends as soon as no request is in flight, so that idle
 //!   connections don't hold up the stop, on HTTP/2 as well.
@@ -262,11 +263,19 @@ impl AsyncRead for Connection {
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending if this.head.is_running() => {
+            Poll::Pending => {
+                if this.framing.is_in_body() {
+                    match this.facts.is_answered.get() {
+                        true => this.head.start(this.patience.head),
+                        false => this.wake_when_idle(cx),
+                    }
+                }
+                if !this.head.is_running() {
+                    return Poll::Pending;
+                }
                 ready!(this.head.poll(this.patience.head, cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 }

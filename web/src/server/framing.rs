@@ -107,6 +107,11 @@ impl Framing {
         !matches!(self.place, Place::Start | Place::Excess | Place::Headers)
     }
 
+    /// Whether the present request's head is complete, and its body is not.
+    pub fn is_in_body(&self) -> bool {
+        self.has_head() && self.place != Place::End
+    }
+
     /// Goes on to the next request; false while the present one is not complete.
     pub fn next(&mut self) -> bool {
         let is_complete = self.place == Place::End;

@@ -46,6 +46,10 @@ struct Fixture {
 }
 
 fn serve() -> Fixture {
+    serve_keeping(Duration::from_secs(60))
+}
+
+fn serve_keeping(keep_alive: Duration) -> Fixture {
     let listen = Listen::Plain("127.0.0.1:0".parse().unwrap());
     let listener = Listener::bind(&listen, false).unwrap();
     let Listener::Plain(socket) = &listener else {
@@ -55,7 +59,7 @@ fn serve() -> Fixture {
     let settings = Settings {
         threads: 1,
         max_connections: 100,
-        keep_alive: Duration::from_secs(60),
+        keep_alive,
         patience: Patience {
             head: PATIENCE,
             write: PATIENCE,
@@ -151,6 +155,36 @@ async fn a_client_that_does_not_finish_a_later_head_is_dropped() {
     let begun = std::time::Instant::now();
     assert_eq!(read_all(&mut stream).await, "");
     assert!(begun.elapsed() >= PATIENCE / 2);
+}
+
+#[actix_web::test]
+async fn a_client_that_does_not_finish_the_body_of_an_answered_request_is_dropped() {
+    let fixture = serve();
+    for begun in ["", "5\r\nhe", "5\r\nhello\r\n"] {
+        let mut stream = fixture.connect().await;
+        let head = "POST /slow HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        let begin = Instant::now();
+        let request = [head, begun].concat();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let response = read_all(&mut stream).await;
+        assert_eq!(essence(&response), ["HTTP/1.1 200 OK", "POST /slow"]);
+        // The time is counted from the answer.
+        assert!(begin.elapsed() >= 2 * PATIENCE);
+    }
+}
+
+#[actix_web::test]
+async fn a_body_that_only_actix_sees_costs_a_client_no_more_than_its_connection() {
+    let fixture = serve_keeping(PATIENCE);
+    let mut stream = fixture.connect().await;
+    // More of a line than framing looks at: for it, what follows is the next request's head, a whole one.
+    let space = " ".repeat(300);
+    let head = format!("POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding:{space}chunked\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(b"5\r\nhello\r\n0\r\n\r\n").await.unwrap();
+    let response = read_all(&mut stream).await;
+    assert_eq!(essence(&response), ["HTTP/1.1 200 OK", "POST /a"]);
+    assert_eq!(fixture.served.load(Ordering::SeqCst), 1);
 }
 
 #[actix_web::test]

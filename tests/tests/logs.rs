@@ -8,7 +8,7 @@
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
-use troupe_tests::{Address, Client, Folder, Request, Setup, eventually, troupe};
+use troupe_tests::{Address, Client, Folder, Request, Setup, curl, eventually, troupe};
 
 #[test]
 fn a_request_has_one_record_with_all_that_is_known_of_it() {
@@ -40,6 +40,25 @@ fn a_request_has_one_record_with_all_that_is_known_of_it() {
     assert!(record["request"].as_u64().unwrap() > 0);
     let time = record["timestamp"].as_str().unwrap();
     assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
+}
+
+#[test]
+fn an_answer_to_head_is_complete_without_a_byte() {
+    let page = [b'x'; 2000];
+    let server = Setup::with_files(&[("page.txt", &page)]).start();
+    let url = format!("http://{}/page.txt", server.host());
+    for protocol in ["--http1.1", "--http2-prior-knowledge"] {
+        curl([protocol, "--head", &url]);
+        curl([protocol, "--head", "--compressed", &url]);
+        curl([protocol, "--head", &format!("{url}/missing")]);
+    }
+    let log = server.stop();
+    let records = log.all(|record| record["method"] == "HEAD");
+    assert_eq!(records.len(), 6, "{records:?}");
+    for record in records {
+        assert_eq!(record["bytes"], 0, "{record}");
+        assert_eq!(record["complete"], true, "{record}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use actix_http::{Request, RequestHead};
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header::{self, HeaderName};
-use actix_web::http::{StatusCode, Version};
+use actix_web::http::{Method, StatusCode, Version};
 use bytes::Bytes;
 
 use crate::answer;
@@ -171,8 +171,10 @@ impl Followed {
     /// The request is answered; it is followed to the end of the response.
     pub fn answered(mut self, response: HttpResponse<BoxBody>) -> HttpResponse<BoxBody> {
         self.status = Some(response.status());
+        let is_head = self.request.method() == Method::HEAD;
         response.map_body(|_, body| {
-            self.is_complete = body.size().is_eof();
+            // On HTTP/2 actix-http drops the body of an answer to HEAD without a look.
+            self.is_complete = is_head || body.size().is_eof();
             BoxBody::new(FollowedBody {
                 body,
                 request: self,
@@ -221,8 +223,11 @@ impl MessageBody for FollowedBody {
         let this = self.get_mut();
         let chunk = ready!(Pin::new(&mut this.body).poll_next(cx));
         match &chunk {
-            Some(Ok(chunk)) => this.request.bytes += chunk.len() as u64,
-            Some(Err(_)) => {}
+            Some(Ok(chunk)) if !this.request.is_complete => {
+                this.request.bytes += chunk.len() as u64;
+            }
+            // An answer to HEAD is complete from the beginning.
+            Some(_) => {}
             None => this.request.is_complete = true,
         }
         Poll::Ready(chunk)

@@ -32,5 +32,8 @@ match ($_GET['form']) {
     'length' => header('Content-Length: 4'),
     'callback' => header_register_callback(fn () => header('X-Late: callback')),
     'no content' => http_response_code(204),
+    'continue' => http_response_code(100),
+    'switching protocols' => header('Status: 101'),
+    'early hints' => header('HTTP/1.1 103 Early Hints'),
 };
 echo 'body';

@@ -32,6 +32,18 @@ fn header_sets_the_status_in_all_its_forms() {
 }
 
 #[test]
+fn a_status_that_ends_no_response_is_not_the_last_word() {
+    let server = serve();
+    let mut client = server.connect();
+    for how in ["continue", "switching protocols", "early hints"] {
+        let target = format!("/headers.php?form={}", how.replace(' ', "+"));
+        let response = client.request(&Request::get(&target));
+        assert_eq!((response.status, response.text()), (200, "body"), "{how}");
+        assert!(response.informational.is_empty(), "{how}");
+    }
+}
+
+#[test]
 fn header_replaces_appends_and_removes() {
     let server = serve();
     assert_eq!(form(&server, "replace").all("x-a"), ["second"]);

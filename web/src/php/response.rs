@@ -40,9 +40,7 @@ pub fn build(
     for (name, value) in head.headers() {
         announced = set_header(&mut response, name, value).or(announced);
     }
-    let bodiless = status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if bodiless {
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return response.set_body(BoxBody::new(NoBodyAtAll::new()));
     }
     if *method == Method::HEAD {
@@ -64,14 +62,19 @@ pub fn build(
     }))
 }
 
-/// CGI lets a script say its status in a header (`Status: 404 Not Found`), which goes no further.
+/// CGI lets a script say its status in a header (`Status: 404 Not Found`), which goes no further. With a 1xx a
+/// script has not said how its response ends; sent as it is, the client would take the next response for it.
 fn status(head: &Head) -> StatusCode {
     let said = head
         .headers()
         .find(|(name, _)| name.eq_ignore_ascii_case(STATUS));
     let said = said.and_then(|(_, value)| StatusCode::from_bytes(value.get(..3)?).ok());
-    said.or_else(|| StatusCode::from_u16(head.status).ok())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    let said = said.or_else(|| StatusCode::from_u16(head.status).ok());
+    match said {
+        Some(status) if status.is_informational() => StatusCode::OK,
+        Some(status) => status,
+        None => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// Sets one header of the script's; returns the length when it announces one.

@@ -108,6 +108,35 @@ fn an_http_1_0_client_gets_its_answer_and_a_closed_connection() {
 }
 
 #[test]
+fn an_http_1_0_client_gets_no_chunks() {
+    let script = b"<?php echo 'one '; flush(); echo 'two';";
+    let server = Setup::with_files(&[("stream.php", script)]).start();
+    for connection in ["close", "keep-alive"] {
+        let mut client = server.connect();
+        client.write(format!(
+            "GET /stream.php HTTP/1.0\r\nConnection: {connection}\r\n\r\n"
+        ));
+        let head = client.head();
+        assert_eq!(head.header("transfer-encoding"), None);
+        assert_eq!(head.header("connection"), None);
+        assert_eq!(client.rest(), b"one two");
+    }
+}
+
+#[test]
+fn a_client_that_would_like_another_protocol_is_told_that_its_connection_ends() {
+    let server = server().start();
+    let mut client = server.connect();
+    let request = Request::get("/hello.php")
+        .header("Connection", "Upgrade, HTTP2-Settings")
+        .header("Upgrade", "h2c")
+        .header("HTTP2-Settings", "");
+    let response = client.request(&request).expect(200);
+    assert_eq!(response.header("connection"), Some("close"));
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
 fn http_2_is_spoken_by_prior_knowledge() {
     let server = server().start();
     let url = format!("http://{}/vars.php?a=1", server.host());

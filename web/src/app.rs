@@ -8,8 +8,8 @@ use std::time::Instant;
 use actix_http::{Payload, Request, RequestHead, Response};
 use actix_service::{ServiceFactory, fn_service};
 use actix_web::HttpResponse;
-use actix_web::body::BoxBody;
-use actix_web::http::{ConnectionType, Method, StatusCode, header};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use troupe_sapi::Scope;
 
@@ -86,12 +86,24 @@ async fn serve(state: &State, hub: &Hub, mut request: Request) -> HttpResponse<B
     let request = followed.request();
     let response = answer(state, hub, request, payload, &about).await;
     let mut response = compress::apply(&request.head().headers, response, &state.compress);
-    if facts.is_draining() {
-        response
-            .head_mut()
-            .set_connection_type(ConnectionType::Close);
-    }
+    suit_connection(request.head(), &mut response, facts.is_draining());
     followed.answered(response)
+}
+
+/// Has a response say that its connection ends with it, where it does.
+fn suit_connection(request: &RequestHead, response: &mut HttpResponse<BoxBody>, is_draining: bool) {
+    // HTTP/1.0 knows no chunks: what has no length goes on until the connection ends.
+    let is_unchunked =
+        request.version == Version::HTTP_10 && matches!(response.body().size(), BodySize::Stream);
+    // actix-http keeps no connection of a client that would like another protocol.
+    let is_upgrade = request.connection_type() == ConnectionType::Upgrade;
+    let head = response.head_mut();
+    if is_unchunked {
+        head.no_chunking(true);
+    }
+    if is_draining || is_unchunked || is_upgrade {
+        head.set_connection_type(ConnectionType::Close);
+    }
 }
 
 /// What is known of a request beside what the client sent.

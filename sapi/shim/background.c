@@ -309,7 +309,14 @@ ZEND_FUNCTION(frankenphp_worker_task_send)
 /* Takes over `value`. */
 static bool restore(zval *to, troupe_value *value)
 {
-    bool whole = troupe_value_restore(to, value);
+    volatile bool whole = false;
+
+    zend_try {
+        whole = troupe_value_restore(to, value);
+    } zend_catch {
+        troupe_value_free(value);
+        zend_bailout();
+    } zend_end_try();
     troupe_value_free(value);
     return whole;
 }

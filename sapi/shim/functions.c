@@ -285,6 +285,9 @@ static PHP_RSHUTDOWN_FUNCTION(troupe)
 {
     troupe_limit_set(0);
     SG(post_read) = 1;
+    if (troupe_self) {
+        troupe_worker_release(troupe_self);
+    }
     return SUCCESS;
 }
 

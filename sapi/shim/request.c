@@ -51,7 +51,7 @@ bool troupe_run_request(troupe_thread *self)
     if (troupe_request_startup() && !self->body_cut) {
         begun = true;
         troupe_limit_begin(troupe_limit_of_script());
-        troupe_execute(self->run->request.script);
+        troupe_execute(self->run->request.script, NULL);
     }
     php_request_shutdown(NULL);
     troupe_request_unbind();

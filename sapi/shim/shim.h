@@ -115,6 +115,8 @@ void troupe_query_install(void);
 /* Once, when every extension has started. */
 void troupe_worker_install(void);
 bool troupe_run_script(troupe_thread *self);
+/* At the end of a script, after its destructors. */
+void troupe_worker_release(troupe_thread *self);
 ZEND_FUNCTION(frankenphp_handle_request);
 
 /* leftovers.c */
@@ -136,7 +138,7 @@ void troupe_output_deactivate(void);
 
 /* thread.c */
 void troupe_observe_errors(void);
-void troupe_execute(const char *script);
+void troupe_execute(const char *script, void (*prepare)(void));
 
 /* values.c */
 bool troupe_value_check(zval *value, uint32_t argument);

@@ -94,21 +94,26 @@ static ssize_t read_stop(php_stream *stream, char *buffer, size_t size)
     return 0;
 }
 
-static int close_stream(php_stream *stream, int close_handle)
+static void end_task(troupe_stream_kind kind, void *task, bool complete)
 {
-    troupe_stream *self = stream->abstract;
-
-    switch (self->kind) {
+    switch (kind) {
     case TROUPE_SENT_TASK:
-        troupe_rust->end_sent_task(self->task);
+        troupe_rust->end_sent_task(task);
         break;
     case TROUPE_RECEIVED_TASK:
-        troupe_rust->end_received_task(self->task, self->closed_by_script);
+        troupe_rust->end_received_task(task, complete);
         break;
     case TROUPE_SIGNALS:
     case TROUPE_STOP:
         break;
     }
+}
+
+static int close_stream(php_stream *stream, int close_handle)
+{
+    troupe_stream *self = stream->abstract;
+
+    end_task(self->kind, self->task, self->closed_by_script);
     efree(self);
     return 0;
 }
@@ -205,7 +210,7 @@ static const php_stream_ops operations[] = {
                      set_option},
 };
 
-void troupe_stream_open(zval *to, troupe_stream_kind kind, void *task)
+static void open_stream(zval *to, troupe_stream_kind kind, void *task)
 {
     troupe_stream *self = ecalloc(1, sizeof(*self));
     php_stream *stream;
@@ -216,6 +221,17 @@ void troupe_stream_open(zval *to, troupe_stream_kind kind, void *task)
     self->timeout = TROUPE_FOR_EVER;
     stream = php_stream_alloc(&operations[kind], self, NULL, "r");
     php_stream_to_zval(stream, to);
+}
+
+/* A task that no stream could be made for would stay open for ever. */
+void troupe_stream_open(zval *to, troupe_stream_kind kind, void *task)
+{
+    zend_try {
+        open_stream(to, kind, task);
+    } zend_catch {
+        end_task(kind, task, false);
+        zend_bailout();
+    } zend_end_try();
 }
 
 static troupe_stream *ours(zval *value)

@@ -44,21 +44,35 @@ void troupe_observe_errors(void)
 /* Executes a script inside a started request. A bailout ends here.
  *
  * The script finds itself in its own folder; what follows it (shutdown functions, destructors) in the server's, where
- * PHP would go back to as to any other folder, by asking the kernel about it.
+ * PHP would go back to as to any other folder, by asking the kernel about it. Here PHP makes itself a copy of what it
+ * is called, outside of any try: one as long is made before, so that there is room for it however full a script has
+ * left its memory.
+ *
+ * `prepare` may be NULL.
  */
-void troupe_execute(const char *script)
+void troupe_execute(const char *script, void (*prepare)(void))
 {
+    char *volatile room = NULL;
+    size_t len;
+
     EG(exit_status) = 0; /* PHP leaves it from the run before */
     zend_first_try {
         zend_file_handle file;
+        if (prepare) {
+            prepare();
+        }
+        room = virtual_getcwd_ex(&len);
         (void)VCWD_CHDIR_FILE(script);
         zend_stream_init_filename(&file, script);
         file.primary_script = true;
         php_execute_script(&file);
         zend_destroy_file_handle(&file);
     } zend_end_try();
-    virtual_cwd_deactivate();
-    virtual_cwd_activate();
+    if (room) {
+        virtual_cwd_deactivate();
+        efree(room);
+        virtual_cwd_activate();
+    }
     troupe_stack_unwound();
 }
 
@@ -88,7 +102,9 @@ static void report_end(troupe_thread *self, bool begun)
  * ts_free_thread() frees before it gets to this list. */
 static void close_persistent(void)
 {
-    zend_hash_graceful_reverse_destroy(&EG(persistent_list));
+    zend_first_try {
+        zend_hash_graceful_reverse_destroy(&EG(persistent_list));
+    } zend_end_try();
     zend_hash_init(&EG(persistent_list), 0, NULL, NULL, 1);
 }
 

@@ -84,7 +84,7 @@ static void timezone_get(zval *zone)
 
 static void keep(troupe_thread *self)
 {
-    struct troupe_kept *kept = self->kept = ecalloc(1, sizeof(*kept));
+    struct troupe_kept *kept = ecalloc(1, sizeof(*kept));
     zend_ini_entry *entry;
     zend_string *name;
 
@@ -105,13 +105,14 @@ static void keep(troupe_thread *self)
     kept->error_handlers = zend_stack_count(&EG(user_error_handlers));
     ZVAL_COPY(&kept->exception_handler, &EG(user_exception_handler));
     kept->exception_handlers = zend_stack_count(&EG(user_exception_handlers));
-    kept->shutdown_functions = BG(user_shutdown_function_names);
-    BG(user_shutdown_function_names) = NULL;
     timezone_get(&kept->timezone);
     troupe_leftovers_keep(&kept->leftovers);
     if (!VCWD_GETCWD(kept->directory, sizeof(kept->directory))) {
         kept->directory[0] = '\0';
     }
+    kept->shutdown_functions = BG(user_shutdown_function_names);
+    BG(user_shutdown_function_names) = NULL;
+    self->kept = kept; /* at last: before, a bailout finds the script as it was */
 }
 
 static void restore_ini(struct troupe_kept *kept)
@@ -241,7 +242,8 @@ static void restore_settings(struct troupe_kept *kept)
     zend_set_memory_limit(PG(memory_limit));
 }
 
-static void release_kept(troupe_thread *self)
+/* PHP has destroyed or marked every object by then, so nothing here calls a destructor. */
+void troupe_worker_release(troupe_thread *self)
 {
     struct troupe_kept *kept = self->kept;
 
@@ -335,7 +337,6 @@ static void add_first_header(const char *line, size_t len)
 
 static void open_request(const troupe_request *request)
 {
-    close_idle_layers();
     troupe_request_bind(request);
     PG(header_is_being_sent) = 0;
     PG(connection_status) = PHP_CONNECTION_NORMAL;
@@ -462,12 +463,22 @@ ZEND_FUNCTION(frankenphp_handle_request)
                              "frankenphp_handle_request() called while not in worker mode", 0);
         RETURN_THROWS();
     }
+    if (EG(flags) & EG_FLAGS_IN_SHUTDOWN) {
+        zend_throw_exception(spl_ce_RuntimeException, "frankenphp_handle_request() called while its script ends", 0);
+        RETURN_THROWS();
+    }
     if (!self->kept) {
         keep(self);
         troupe_limit_set(0);
     }
     troupe_ready();
+    close_idle_layers(); /* may end the script, so before there is a request that it would take along */
+    if (EG(exception)) {
+        open_idle_layers();
+        RETURN_THROWS();
+    }
     if (!troupe_rust->next_request(self->rust, &request)) {
+        open_idle_layers();
         RETURN_FALSE;
     }
     self->body_cut = false;
@@ -491,6 +502,15 @@ static void abandon_request(troupe_thread *self)
     php_free_shutdown_functions();
 }
 
+static void prepare_background(void)
+{
+    zend_string *name = zend_string_init(ZEND_STRL("max_execution_time"), 0);
+
+    zend_alter_ini_entry_chars(name, "0", 1, PHP_INI_SYSTEM, PHP_INI_STAGE_ACTIVATE);
+    zend_string_release(name);
+    CG(skip_shebang) = true;
+}
+
 bool troupe_run_script(troupe_thread *self)
 {
     const troupe_run *run = self->run;
@@ -507,20 +527,13 @@ bool troupe_run_script(troupe_thread *self)
     if (troupe_request_startup()) {
         begun = true;
         troupe_limit_begin(troupe_limit_of_script());
-        if (background) {
-            zend_string *name = zend_string_init(ZEND_STRL("max_execution_time"), 0);
-            zend_alter_ini_entry_chars(name, "0", 1, PHP_INI_SYSTEM, PHP_INI_STAGE_ACTIVATE);
-            zend_string_release(name);
-            CG(skip_shebang) = true;
-        }
-        troupe_execute(run->script);
+        troupe_execute(run->script, background ? prepare_background : NULL);
     }
     if (self->request) {
         abandon_request(self);
     }
     if (self->kept) {
         BG(user_shutdown_function_names) = self->kept->shutdown_functions;
-        release_kept(self);
     }
     php_request_shutdown(NULL);
     troupe_request_unbind();

@@ -83,3 +83,39 @@ fn ten_thousand_requests_of_every_kind_leave_no_memory_and_no_descriptor_behind(
     let now = descriptors(&server);
     assert!(now <= open + 8, "{open} descriptors became {now}");
 }
+
+#[test]
+fn a_payload_that_its_worker_has_no_memory_for_is_not_kept() {
+    const TASKS: usize = 6;
+    const BYTES: u64 = 64 << 20;
+    let worker = b"<?php
+        ini_set('memory_limit', '8M');
+        $signals = frankenphp_worker_get_signaling_stream();
+        while (fgets($signals) === \"task\\n\") {
+            frankenphp_worker_task_receive();
+        }";
+    let page = b"<?php
+        $task = frankenphp_worker_task_send('eater', [str_repeat('x', (int) $_GET['bytes'])]);
+        try {
+            frankenphp_worker_task_read($task);
+        } catch (RuntimeException $end) {
+            echo $end->getMessage();
+        }";
+    let server = Setup::with_files(&[("worker.php", worker), ("page.php", page)])
+        .ini("memory_limit", "512M")
+        .background(
+            "worker.php",
+            "name = \"eater\"\nnum = 1\nbackoff_max = \"100ms\"",
+        )
+        .start();
+    let before = resident(&server);
+    for _ in 0..TASKS {
+        let page = server.get(&format!("/page.php?bytes={BYTES}"));
+        assert!(page.expect(200).text().contains("without completing"));
+    }
+    let grown = resident(&server).saturating_sub(before);
+    assert!(
+        grown < 2 * BYTES,
+        "{TASKS} payloads left {grown} bytes behind"
+    );
+}

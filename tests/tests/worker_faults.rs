@@ -431,3 +431,81 @@ fn a_boot_that_hangs_is_ended_and_a_restart_into_it_names_it_while_the_others_se
     std::fs::remove_file(server.folder().join("hang")).unwrap();
     all_are_ready();
 }
+
+/// A script that keeps a handler whose destructor takes more memory than there is.
+fn with_bomb(loop_: &str) -> Server {
+    let script = format!(
+        "<?php
+        class Bomb
+        {{
+            public function handle() {{ return false; }}
+            public function __destruct()
+            {{
+                file_put_contents($_SERVER['SCRATCH'] . '/destroyed', \"\\n\", FILE_APPEND);
+                str_repeat('x', 1 << 30);
+            }}
+        }}
+        file_put_contents($_SERVER['SCRATCH'] . '/boots', \"\\n\", FILE_APPEND);
+        {loop_}"
+    );
+    Setup::with_files(&[("worker.php", script.as_bytes())])
+        .ini("memory_limit", "64M")
+        .worker("worker.php", "num = 1")
+        .start()
+}
+
+#[test]
+fn what_the_boot_had_set_and_a_request_took_away_is_destroyed_with_the_script_and_ends_only_that() {
+    for set in ["error", "exception"] {
+        let server = with_bomb(&format!(
+            "set_{set}_handler([new Bomb(), 'handle']);
+            while (frankenphp_handle_request(function () {{
+                restore_{set}_handler();
+                exit('said');
+            }}));"
+        ));
+        for _ in 0..2 {
+            assert_eq!(
+                server.get("/worker.php").expect(200).text(),
+                "said",
+                "{set}"
+            );
+        }
+        eventually("both were destroyed", || {
+            (server.folder().read("destroyed") == "\n\n").then_some(())
+        });
+    }
+}
+
+#[test]
+fn output_of_nobody_that_ends_the_script_takes_no_request_along() {
+    let server = with_bomb(
+        "while (frankenphp_handle_request(fn () => print('said'))) {
+            ob_start(function () { str_repeat('x', 1 << 30); });
+        }",
+    );
+    for _ in 0..10 {
+        assert_eq!(server.get("/worker.php").expect(200).text(), "said");
+    }
+    assert!(boots(&server) >= 10);
+}
+
+#[test]
+fn a_script_that_ends_is_given_no_more_requests() {
+    let server = with_bomb(
+        "register_shutdown_function(function () {
+            try {
+                frankenphp_handle_request(fn () => print('at the end'));
+            } catch (RuntimeException $refusal) {
+                error_log($refusal->getMessage());
+            }
+        });
+        frankenphp_handle_request(fn () => print('said'));",
+    );
+    for _ in 0..3 {
+        assert_eq!(server.get("/worker.php").expect(200).text(), "said");
+    }
+    server
+        .log()
+        .wait_text("frankenphp_handle_request() called while its script ends");
+}

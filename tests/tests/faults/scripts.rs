@@ -1,6 +1,6 @@
 //! Scripts that are missing, broken, without end, or ill at their end.
 
-use troupe_tests::Setup;
+use troupe_tests::{Folder, Request, Server, Setup, troupe};
 
 use crate::{faults, harms_nobody};
 
@@ -107,4 +107,43 @@ fn a_flood_of_warnings_is_logged_and_the_page_is_served() {
     assert_eq!(server.get("/warnings.php").expect(200).text(), "done");
     server.log().wait_text("warning 999");
     assert_eq!(server.log().all_with("PHP Warning:  warning").len(), 1000);
+}
+
+#[test]
+fn a_script_that_has_left_no_memory_at_all_ends_alone() {
+    let folder = Folder::new();
+    let script = "<?php
+        ini_set('display_errors', '0');
+        ini_set('memory_limit', '4M');
+        class Link
+        {
+            public function __construct(public ?Link $next, public string $text) {}
+        }
+        for ($link = null;;) {
+            $link = new Link($link, str_repeat('x', (int) $_GET['length']));
+        }";
+    folder.write("www/full.php", script);
+    folder.write("www/hello.php", "hello");
+    // The server's own folder: PHP copies its name when the script has ended, into memory of a size that the script
+    // has used up.
+    let parent = format!("{}/", "x".repeat(200));
+    let here = parent.clone() + &"y".repeat(299 - parent.len() - folder.path().as_os_str().len());
+    folder.write(&format!("{here}/file"), "");
+    let mut command = troupe();
+    command.current_dir(folder.join(&here));
+    command.args([
+        "php-server",
+        "--listen",
+        "127.0.0.1:0",
+        "--threads",
+        "1",
+        "--root",
+    ]);
+    command.arg(folder.join("www"));
+    let server = Server::spawn(command, folder);
+    for length in [240, 264, 272, 280, 288] {
+        let full = Request::get(&format!("/full.php?length={length}"));
+        server.send(&full).expect(500);
+    }
+    assert_eq!(server.get("/hello.php").expect(200).text(), "hello");
 }

@@ -119,6 +119,9 @@ bool troupe_run_script(troupe_thread *self);
 void troupe_worker_release(troupe_thread *self);
 ZEND_FUNCTION(frankenphp_handle_request);
 
+/* input.c */
+void troupe_input_ends(void);
+
 /* leftovers.c */
 typedef struct troupe_leftovers {
     zval internal_errors;   /* libxml's mode: a bool */

@@ -414,11 +414,7 @@ static void close_request(troupe_thread *self)
         end_when_thrown(self);
     }
     close_output_and_session(self);
-    if (SG(request_info).request_body) {
-        /* PHP leaves it to the end of the script, where it ends with all other resources. */
-        php_stream_close(SG(request_info).request_body);
-        SG(request_info).request_body = NULL;
-    }
+    troupe_input_ends();
     SG(post_read) = 1; /* what the script did not read is the server's affair */
     sapi_deactivate();
     restore(self->kept);

@@ -187,6 +187,24 @@ fn server_variables_are_the_requests_own_whatever_became_of_those_before() {
 }
 
 #[test]
+fn a_kept_stream_of_a_body_ends_with_its_request() {
+    let server = one();
+    let body = "its body ".repeat(10_000);
+    let request = |method| Request::new(method, "/worker.php?do=input").body(&body);
+    // What the stream had read already, which is more than the script took of it.
+    let read = &body[4..8192];
+    for (method, before) in [
+        ("POST", Value::Null),
+        ("PUT", json!(read)),
+        ("POST", json!(read)),
+    ] {
+        let seen = server.send(&request(method)).expect(200).json();
+        assert_eq!(seen, json!([before, "its "]));
+    }
+    assert_eq!(boots(&server), 1);
+}
+
+#[test]
 fn what_output_is_rewritten_with_is_the_requests_own() {
     let server = one();
     for with in ["1", "2"] {

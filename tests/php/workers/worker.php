@@ -28,6 +28,7 @@ class Left extends Exception
     public static array $leaked = [];
     public static array $servers = [];
     public static string $upload;
+    public static $input;
 }
 
 /** Streams of this say what their context is. */
@@ -308,6 +309,11 @@ $handle = function () use (&$served): void {
         })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'library' => print(library()),
+        'input' => (function (): void {
+            $before = Left::$input ? stream_get_contents(Left::$input) : null;
+            Left::$input = fopen('php://input', 'r');
+            reply([$before, fread(Left::$input, 4)]);
+        })(),
         'echo' => print($_GET['n']),
         'leak' => (function (): void {
             Left::$leaked[] = str_repeat('x', 1 << 20);

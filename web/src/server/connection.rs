@@ -117,7 +117,7 @@ impl Facts {
 
     /// Whether the server is about to stop.
     pub fn is_draining(&self) -> bool {
-        self.drain.has_begun()
+        self.drain.is_announced()
     }
 
     /// Writes a 1xx answer before the response. Left out on HTTP/2.
@@ -169,6 +169,8 @@ pub struct Connection {
     frames: Frames,
     /// A stream was reset in what was read last.
     has_reset: bool,
+    /// Something was read on HTTP/2 since it was last found to be idle.
+    has_news: bool,
     head: Timer,
     write: Timer,
     draining: Draining,
@@ -192,6 +194,7 @@ impl Connection {
             framing: Framing::default(),
             frames: Frames::default(),
             has_reset: false,
+            has_news: false,
             head: Timer::default(),
             write: Timer::default(),
             draining: drain.begun(),
@@ -244,11 +247,7 @@ impl AsyncRead for Connection {
             this.head.stop();
         }
         let is_draining = this.draining.poll(cx);
-        if this.is_idle() {
-            if is_draining {
-                return Poll::Ready(Ok(()));
-            }
-        } else {
+        if !this.is_idle() {
             this.head.stop();
             if is_draining {
                 this.wake_when_idle(cx);
@@ -264,6 +263,11 @@ impl AsyncRead for Connection {
                 Poll::Ready(result)
             }
             Poll::Pending => {
+                // A request that is there is still answered.
+                let is_between = this.facts.is_answered.get() || !this.framing.has_head();
+                if is_draining && is_between && this.is_idle() {
+                    return Poll::Ready(Ok(()));
+                }
                 if this.framing.is_in_body() {
                     match this.facts.is_answered.get() {
                         true => this.head.start(this.patience.head),
@@ -300,11 +304,21 @@ impl Connection {
         if !self.read_ahead.is_empty() {
             let count = self.read_ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.read_ahead.split_to(count));
-        } else if self.is_idle() && self.draining.poll(cx) {
-            return Poll::Ready(Ok(()));
         } else {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            let is_draining = self.draining.poll(cx);
+            match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+                Poll::Pending if is_draining && self.is_idle() => {
+                    // What was read may have begun a request, which is not in flight before this returns.
+                    if std::mem::take(&mut self.has_news) {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                polled => ready!(polled)?,
+            }
         }
+        self.has_news = true;
         let read = &buffer.filled()[before..];
         self.has_reset = self.frames.reset_in(read);
         if read.is_empty() {

@@ -1,4 +1,7 @@
 //! The news that the server is about to stop, for every connection on every I/O thread.
+//!
+//! It comes in two steps: at first responses say that their connections end with them, then those connections end
+//! that wait for a request. A client that asks on meanwhile, as proxies do all the time, does not ask in vain.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,19 +17,26 @@ pub struct Drain(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
+    announced: AtomicBool,
     /// Kept beside the token because asking a token takes a lock.
     begun: AtomicBool,
     token: CancellationToken,
 }
 
 impl Drain {
+    /// Responses are their connections' last ones from now on.
+    pub fn announce(&self) {
+        self.0.announced.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_announced(&self) -> bool {
+        self.0.announced.load(Ordering::SeqCst)
+    }
+
+    /// Connections that are idle end from now on.
     pub fn begin(&self) {
         self.0.begun.store(true, Ordering::SeqCst);
         self.0.token.cancel();
-    }
-
-    pub fn has_begun(&self) -> bool {
-        self.0.begun.load(Ordering::SeqCst)
     }
 
     /// For one task that wants to be woken.
@@ -54,7 +64,7 @@ impl Draining {
     /// Whether it has begun; otherwise the task is woken when it does. Takes a lock only when the
     /// task is a new one, so that a request costs an atomic load.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.drain.has_begun() {
+        if self.drain.0.begun.load(Ordering::SeqCst) {
             return true;
         }
         let is_registered = self.registered.as_ref();

@@ -34,7 +34,7 @@ use actix_web::http::{StatusCode, header};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 pub use self::application::application;
@@ -85,6 +85,10 @@ impl Settings {
 /// request for.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long clients may still ask after the stop began, and learn from the answer that it was their connection's
+/// last one.
+const FAREWELL: Duration = Duration::from_millis(100);
+
 /// A running server.
 pub struct Running {
     handle: ServerHandle,
@@ -92,9 +96,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Serves no more: refuses connections, lets running requests end within the grace, then cuts
-    /// them off.
+    /// Serves no more: refuses connections after a moment, lets running requests end within the grace, then
+    /// cuts them off.
     pub async fn stop(&self) {
+        self.drain.announce();
+        sleep(FAREWELL).await;
         self.drain.begin();
         self.handle.stop(true).await;
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use actix_web::HttpResponse;
+use actix_web::http::ConnectionType;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ async fn answer(mut request: Request) -> Result<actix_http::Response<BoxBody>, I
     let facts = request.conn_data::<Rc<Facts>>().unwrap().clone();
     let in_flight = facts.enter();
     let text = format!("{} {}\n", request.method(), request.path());
-    let response = match request.path() {
+    let mut response = match request.path() {
         "/slow" => {
             tokio::time::sleep(PATIENCE).await;
             HttpResponse::Ok().body(text)
@@ -35,6 +36,10 @@ async fn answer(mut request: Request) -> Result<actix_http::Response<BoxBody>, I
         }
         _ => HttpResponse::Ok().body(text),
     };
+    if facts.is_draining() {
+        let head = response.head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
     let followed = crate::access::Followed::new(in_flight, None, 1, Instant::now(), request);
     Ok(followed.answered(response).into())
 }
@@ -240,6 +245,22 @@ async fn at_the_stop_idle_connections_end_at_once_and_running_requests_are_answe
     // What was not begun when the stop began is not begun any more.
     assert_eq!(essence(&answer), ["HTTP/1.1 200 OK", "GET /slow"]);
     assert!(TcpStream::connect(fixture.address).await.is_err());
+}
+
+#[actix_web::test]
+async fn a_client_that_asks_on_as_the_stop_begins_is_answered_for_the_last_time() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    let request = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    read_until(&mut stream, "GET /a").await;
+    let asked_on = async {
+        stream.write_all(request).await.unwrap();
+        read_all(&mut stream).await
+    };
+    let ((), response) = tokio::join!(fixture.running.stop(), asked_on);
+    assert_eq!(essence(&response), ["HTTP/1.1 200 OK", "GET /a"]);
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
 }
 
 #[actix_web::test]

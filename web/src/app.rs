@@ -126,6 +126,9 @@ async fn answer(
         received,
     } = about;
     let head = request.head();
+    if facts.is_overrun() {
+        return answer::status(StatusCode::SERVICE_UNAVAILABLE);
+    }
     let target = target_size(head);
     if facts.has_cut_target() || target > state.header_size {
         return answer::status(StatusCode::URI_TOO_LONG);

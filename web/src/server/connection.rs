@@ -7,6 +7,7 @@
 //! - A client that takes nothing of a response is dropped after `write_idle_timeout`.
 //! - Once the server drains, the stream ends as soon as no request is in flight, so that idle
 //!   connections don't hold up the stop, on HTTP/2 as well.
+//! - A client of HTTP/2 is told how many requests it may have in flight (see [`super::streams`]).
 //! - Requests on HTTP/2 are told when a client gives a stream up (see [`super::resets`]).
 //! - 1xx answers are written between two responses; actix-http has no way to say them.
 //!
@@ -28,6 +29,7 @@ use super::drain::{Drain, Draining};
 use super::framing::Framing;
 use super::resets::{Frames, Resets};
 use super::stream::{Stream, TlsFacts};
+use super::streams;
 use super::timer::Timer;
 
 /// How long a client may keep a connection waiting.
@@ -52,7 +54,7 @@ pub struct Facts {
     has_cut_target: Cell<bool>,
     /// Wakes the connection when a request is no longer in flight, if it holds back another or is to end then.
     holding: Cell<Option<Waker>>,
-    /// 1xx answers to be written as soon as everything before them is.
+    /// 1xx answers to be written as soon as everything before them is; on HTTP/2, the first frame.
     informational: RefCell<BytesMut>,
     /// Wakes the request that waits for them, and the connection that writes them.
     informer: Cell<Option<Waker>>,
@@ -96,6 +98,11 @@ impl Facts {
     /// Whether the end of the present request's target is missing: it was longer than any server takes.
     pub fn has_cut_target(&self) -> bool {
         self.has_cut_target.get()
+    }
+
+    /// Whether the client of HTTP/2 has more requests in flight than is borne.
+    pub fn is_overrun(&self) -> bool {
+        self.resets.is_some() && self.in_flight.get() > streams::MOST
     }
 
     /// The client as it is named in records.
@@ -169,6 +176,8 @@ pub struct Connection {
     frames: Frames,
     /// A stream was reset in what was read last.
     has_reset: bool,
+    /// Only a client of HTTP/2 has to be told anything before the first response.
+    is_greeted: bool,
     /// Something was read on HTTP/2 since it was last found to be idle.
     has_news: bool,
     head: Timer,
@@ -194,6 +203,7 @@ impl Connection {
             framing: Framing::default(),
             frames: Frames::default(),
             has_reset: false,
+            is_greeted: !is_http2,
             has_news: false,
             head: Timer::default(),
             write: Timer::default(),
@@ -207,6 +217,36 @@ impl Connection {
 
     fn wake_when_idle(&self, cx: &Context<'_>) {
         self.facts.holding.set(Some(cx.waker().clone()));
+    }
+
+    fn write_informational(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let facts = self.facts.clone();
+        let mut informational = facts.informational.borrow_mut();
+        while !informational.is_empty() {
+            let polled = Pin::new(&mut self.stream).poll_write(cx, &informational);
+            let count = ready!(self.after_write(polled, cx))?;
+            informational.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Before the first write on HTTP/2, of `bytes`; returns how many of them it wrote in another form.
+    fn greet(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
+        if self.is_greeted {
+            return Poll::Ready(Ok(None));
+        }
+        let limited = streams::limited(bytes);
+        if let Some((frame, _)) = &limited
+            && self.facts.informational.borrow().is_empty()
+        {
+            self.facts
+                .informational
+                .borrow_mut()
+                .extend_from_slice(frame);
+        }
+        ready!(self.write_informational(cx))?;
+        self.is_greeted = true;
+        Poll::Ready(Ok(limited.map(|(_, count)| count)))
     }
 
     fn is_idle(&self) -> bool {
@@ -300,6 +340,9 @@ impl Connection {
         if std::mem::take(&mut self.has_reset) {
             resets.announce();
         }
+        if self.facts.is_overrun() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let before = buffer.filled().len();
         if !self.read_ahead.is_empty() {
             let count = self.read_ahead.len().min(buffer.remaining());
@@ -379,6 +422,9 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let Some(count) = ready!(this.greet(bytes, cx))? {
+            return Poll::Ready(Ok(count));
+        }
         let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.after_write(polled, cx)
     }
@@ -389,6 +435,10 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let first = slices.first().map_or(&[][..], |slice| slice);
+        if let Some(count) = ready!(this.greet(first, cx))? {
+            return Poll::Ready(Ok(count));
+        }
         let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
         this.after_write(polled, cx)
     }
@@ -400,15 +450,8 @@ impl AsyncWrite for Connection {
     /// actix-http flushes when all it had to write is written: the moment for 1xx answers.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let facts = this.facts.clone();
-        let mut informational = facts.informational.borrow_mut();
-        while !informational.is_empty() {
-            let polled = Pin::new(&mut this.stream).poll_write(cx, &informational);
-            let count = ready!(this.after_write(polled, cx))?;
-            informational.advance(count);
-        }
-        drop(informational);
-        if let Some(informer) = facts.informer.take() {
+        ready!(this.write_informational(cx))?;
+        if let Some(informer) = this.facts.informer.take() {
             informer.wake();
         }
         let polled = Pin::new(&mut this.stream).poll_flush(cx);

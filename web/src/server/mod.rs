@@ -16,6 +16,7 @@ mod framing;
 mod listen;
 mod resets;
 mod stream;
+mod streams;
 mod timer;
 mod tls;
 

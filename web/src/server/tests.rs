@@ -247,6 +247,38 @@ async fn at_the_stop_idle_connections_end_at_once_and_running_requests_are_answe
     assert!(TcpStream::connect(fixture.address).await.is_err());
 }
 
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    let stream = stream.to_be_bytes();
+    [&length[1..], &[kind, flags], &stream, payload].concat()
+}
+
+#[actix_web::test]
+async fn a_client_of_http2_is_told_how_many_requests_it_may_have_and_cut_off_beyond() {
+    let fixture = serve();
+    let mut stream = fixture.connect().await;
+    // `INITIAL_WINDOW_SIZE` 0: nothing of a body will be taken.
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    stream.write_all(&bytes).await.unwrap();
+    let mut settings = [0; 21];
+    stream.read_exact(&mut settings).await.unwrap();
+    assert_eq!(settings[..4], [0, 0, 12, 4]);
+    assert_eq!(settings[15..], [0, 3, 0, 0, 0, 128]);
+    // GET, http, `:path` and `:authority`.
+    let head = b"\x82\x86\x04\x02/a\x01\x01x";
+    for id in 0..1000 {
+        let request = frame(1, 5, 2 * id + 1, head);
+        if stream.write_all(&request).await.is_err() {
+            break;
+        }
+    }
+    let mut rest = Vec::new();
+    let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest));
+    let _ = read.await.expect("the server closes the connection");
+}
+
 #[actix_web::test]
 async fn a_client_that_asks_on_as_the_stop_begins_is_answered_for_the_last_time() {
     let fixture = serve();

@@ -49,9 +49,22 @@ static void bail_again_after_an_inner_bailout(void)
 /* Extensions whose request begins and ends with each of ours; NULL for one that is not there. */
 static zend_module_entry *session_module, *filter_module, *random_module, *date_module;
 
+/* The superglobals of a request, and where PHP keeps what it made of each. */
+static struct superglobal {
+    zend_string *name;
+    int track; /* -1: nowhere */
+} superglobals[6];
+
 static zend_module_entry *find_module(const char *name)
 {
     return zend_hash_str_find_ptr(&module_registry, name, strlen(name));
+}
+
+static struct superglobal superglobal(const char *name, int track)
+{
+    zend_auto_global *global = zend_hash_str_find_ptr(CG(auto_globals), name, strlen(name));
+
+    return (struct superglobal){global->name, track};
 }
 
 void troupe_worker_install(void)
@@ -60,6 +73,12 @@ void troupe_worker_install(void)
     filter_module = find_module("filter");
     random_module = find_module("random");
     date_module = find_module("date");
+    superglobals[0] = superglobal("_GET", TRACK_VARS_GET);
+    superglobals[1] = superglobal("_POST", TRACK_VARS_POST);
+    superglobals[2] = superglobal("_COOKIE", TRACK_VARS_COOKIE);
+    superglobals[3] = superglobal("_SERVER", TRACK_VARS_SERVER);
+    superglobals[4] = superglobal("_FILES", TRACK_VARS_FILES);
+    superglobals[5] = superglobal("_REQUEST", -1);
 }
 
 static void begin_request_of(zend_module_entry *module)
@@ -212,7 +231,7 @@ static void restore_last_error(void)
     PG(last_error_lineno) = 0;
 }
 
-/* Brings the script back to what it was before its loop. Destructors may run here. */
+/* Brings the script back to what it was before its loop. Destructors may run here, and speak to the log. */
 static void restore(struct troupe_kept *kept)
 {
     char directory[MAXPATHLEN];
@@ -309,6 +328,24 @@ static void fill_superglobals(void)
             global->armed = global->auto_global_callback(global->name);
         }
     } ZEND_HASH_FOREACH_END();
+    zend_hash_str_del(&EG(symbol_table), ZEND_STRL("_SESSION")); /* what the script had of its own */
+}
+
+/* Objects that the script has put there end with this request: in the next one their destructors would speak to its
+ * client. */
+static void forget_changed_superglobals(void)
+{
+    for (size_t i = 0; i < sizeof(superglobals) / sizeof(*superglobals); i++) {
+        const struct superglobal *super = &superglobals[i];
+        zval *global = zend_hash_find_known_hash(&EG(symbol_table), super->name);
+        zval *made = super->track < 0 ? NULL : &PG(http_globals)[super->track];
+
+        if (global && !(made && Z_TYPE_P(global) == IS_ARRAY && Z_ARR_P(global) == Z_ARR_P(made))) {
+            zval old = *global;
+            ZVAL_EMPTY_ARRAY(global);
+            zval_ptr_dtor(&old);
+        }
+    }
     zend_hash_str_del(&EG(symbol_table), ZEND_STRL("_SESSION"));
 }
 
@@ -399,6 +436,8 @@ static void close_output_and_session(troupe_thread *self)
     close_session();
     bail_again_after_an_inner_bailout();
     end_request_of(filter_module);
+    forget_changed_superglobals();
+    end_when_thrown(self);
     if (!SG(headers_sent)) {
         php_header();
     }
@@ -417,9 +456,9 @@ static void close_request(troupe_thread *self)
     troupe_input_ends();
     SG(post_read) = 1; /* what the script did not read is the server's affair */
     sapi_deactivate();
-    restore(self->kept);
     troupe_request_unbind();
     open_idle_layers();
+    restore(self->kept);
     restore_settings(self->kept);
 }
 

@@ -228,6 +228,20 @@ fn shutdown_functions_run_at_the_end_of_their_own_request() {
 }
 
 #[test]
+fn destructors_of_what_a_request_leaves_behind_are_never_heard_by_another_client() {
+    let server = one();
+    for _ in 0..2 {
+        assert_eq!(
+            ask(&server, "speakers").expect(200).text(),
+            "Speaker get post cookie server files request session "
+        );
+        server.log().wait_text("an error handler ");
+        assert_eq!(ask(&server, "hello").text(), "hello");
+    }
+    assert_eq!(boots(&server), 1);
+}
+
+#[test]
 fn digest_credentials_are_gone_with_their_request() {
     let server = one();
     let request =

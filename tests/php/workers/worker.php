@@ -105,6 +105,40 @@ function library(): string
     return file_get_contents('php://filter/read=library/resource=library://');
 }
 
+/** Speaks when it goes. */
+class Speaker
+{
+    public function __construct(private string $name)
+    {
+    }
+
+    public function handle(): bool
+    {
+        return false;
+    }
+
+    public function __destruct()
+    {
+        echo "$this->name ";
+    }
+}
+
+/** Each where a request could forget it. */
+function leaveSpeakers(): void
+{
+    session_save_path($_SERVER['SCRATCH']);
+    session_start();
+    $_SESSION['speaker'] = new Speaker('session');
+    $_GET['speaker'] = new Speaker('get');
+    $_POST = new Speaker('post');
+    $_COOKIE['speaker'] = new Speaker('cookie');
+    $_SERVER['speaker'] = new Speaker('server');
+    $_FILES['speaker'] = new Speaker('files');
+    $_REQUEST['speaker'] = new Speaker('request');
+    set_error_handler([new Speaker('an error handler'), 'handle']);
+    ob_start(fn (string $said) => $said . get_class($_GET['speaker'] ?? new stdClass()) . ' ');
+}
+
 class Handler
 {
     public static bool $gone = false;
@@ -283,6 +317,7 @@ $handle = function () use (&$served): void {
         'hello' => print('hello'),
         'traces' => reply(traces()),
         'leave' => leave(),
+        'speakers' => leaveSpeakers(),
         'kept' => reply([
             'served' => $served,
             'global' => ++$GLOBALS['kept'],

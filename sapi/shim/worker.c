@@ -47,7 +47,7 @@ static void bail_again_after_an_inner_bailout(void)
 }
 
 /* Extensions whose request begins and ends with each of ours; NULL for one that is not there. */
-static zend_module_entry *session_module, *filter_module, *random_module, *date_module;
+static zend_module_entry *session_module, *filter_module, *zlib_module, *random_module, *date_module;
 
 /* The superglobals of a request, and where PHP keeps what it made of each. */
 static struct superglobal {
@@ -71,6 +71,7 @@ void troupe_worker_install(void)
 {
     session_module = find_module("session");
     filter_module = find_module("filter");
+    zlib_module = find_module("zlib");
     random_module = find_module("random");
     date_module = find_module("date");
     superglobals[0] = superglobal("_GET", TRACK_VARS_GET);
@@ -257,6 +258,9 @@ static void restore(struct troupe_kept *kept)
 static void restore_settings(struct troupe_kept *kept)
 {
     restore_ini(kept);
+    /* zlib's setting starts a handler of output, here one of nobody's. */
+    php_output_discard_all();
+    end_request_of(zlib_module);
     restore_timezone(kept);
     zend_set_memory_limit(PG(memory_limit));
 }
@@ -387,6 +391,7 @@ static void open_request(const troupe_request *request)
     zend_atomic_bool_store_ex(&EG(timed_out), false);
     troupe_limit_begin(EG(timeout_seconds));
     fill_superglobals();
+    begin_request_of(zlib_module); /* which asks $_SERVER what the client takes */
     begin_request_of(session_module);
 }
 

@@ -187,6 +187,27 @@ fn server_variables_are_the_requests_own_whatever_became_of_those_before() {
 }
 
 #[test]
+fn php_compresses_for_clients_that_take_it() {
+    for compresses in ["0", "1"] {
+        let server = workers("num = 1")
+            .ini("zlib.output_compression", compresses)
+            .start();
+        for _ in 0..2 {
+            let request = Request::get("/worker.php?do=compress");
+            let plain = server.send(&request).expect(200);
+            assert_eq!(plain.header("content-encoding"), None);
+            assert_eq!(plain.text(), "hello");
+            let packed = server.send(&request.header("Accept-Encoding", "gzip"));
+            assert_eq!(packed.expect(200).header("content-encoding"), Some("gzip"));
+            let request = Request::get("/worker.php?do=compress+not");
+            let plain = server.send(&request.header("Accept-Encoding", "gzip"));
+            assert_eq!(plain.expect(200).text(), "hello");
+        }
+        assert!(server.log().all_with("php::output").is_empty());
+    }
+}
+
+#[test]
 fn a_kept_stream_of_a_body_ends_with_its_request() {
     let server = one();
     let body = "its body ".repeat(10_000);

@@ -344,6 +344,14 @@ $handle = function () use (&$served): void {
         })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'library' => print(library()),
+        'compress' => (function (): void {
+            ini_get('zlib.output_compression') || ob_start('ob_gzhandler');
+            echo 'hello';
+        })(),
+        'compress not' => (function (): void {
+            ini_set('zlib.output_compression', '0');
+            echo 'hello';
+        })(),
         'input' => (function (): void {
             $before = Left::$input ? stream_get_contents(Left::$input) : null;
             Left::$input = fopen('php://input', 'r');

@@ -1,5 +1,6 @@
 /* What extensions keep from one request of a worker script to the next, put back to what it was before the loop:
- * what libxml was told, the default stream context, the stream wrappers, and what the output is to be rewritten with.
+ * what libxml was told, the default stream context, the stream wrappers, the encodings of mbstring, tick functions, what
+ * strtok() was given, and what the output is to be rewritten with.
  *
  * Nearly no request changes any of it, so that all there is to do between two of them is to look.
  *
@@ -14,16 +15,24 @@
 #include <ext/standard/url_scanner_ex.h>
 #include <zend_smart_str.h>
 
-enum { XML = 1, WRAPPERS = 2 };
+enum { XML = 1, WRAPPERS = 2, ENCODINGS = 4 };
 
 /* What the script has asked to be changed. */
 static _Thread_local unsigned changed;
+
+/* Functions of mbstring that tell what is set, and set what they are given. */
+static const char *const encodings[TROUPE_ENCODINGS] = {
+    "mb_internal_encoding", "mb_http_output",    "mb_substitute_character",
+    "mb_detect_order",      "mb_regex_encoding", "mb_regex_set_options",
+};
 
 #define NOTICED(function, what) \
     static zif_handler php_##function; \
     static ZEND_FUNCTION(function) \
     { \
-        changed |= what; \
+        if (ZEND_NUM_ARGS() > 0) { \
+            changed |= what; \
+        } \
         php_##function(INTERNAL_FUNCTION_PARAM_PASSTHRU); \
     }
 
@@ -34,6 +43,12 @@ NOTICED(libxml_set_streams_context, XML)
 /* A wrapper takes the place of another only when that has been taken away. */
 NOTICED(stream_wrapper_unregister, WRAPPERS)
 NOTICED(stream_wrapper_restore, WRAPPERS)
+NOTICED(mb_internal_encoding, ENCODINGS)
+NOTICED(mb_http_output, ENCODINGS)
+NOTICED(mb_substitute_character, ENCODINGS)
+NOTICED(mb_detect_order, ENCODINGS)
+NOTICED(mb_regex_encoding, ENCODINGS)
+NOTICED(mb_regex_set_options, ENCODINGS)
 
 /* libxml's, where there is that extension. */
 static bool (*disable_entity_loader)(bool disable);
@@ -48,6 +63,12 @@ void troupe_leftovers_install(void)
     NOTICE(libxml_set_streams_context);
     NOTICE(stream_wrapper_unregister);
     NOTICE(stream_wrapper_restore);
+    NOTICE(mb_internal_encoding);
+    NOTICE(mb_http_output);
+    NOTICE(mb_substitute_character);
+    NOTICE(mb_detect_order);
+    NOTICE(mb_regex_encoding);
+    NOTICE(mb_regex_set_options);
 #undef NOTICE
     disable_entity_loader =
         (__typeof__(disable_entity_loader))dlsym(RTLD_DEFAULT, "php_libxml_disable_entity_loader");
@@ -106,6 +127,15 @@ static void restore_xml(const troupe_leftovers *kept)
         switch_context(NULL, &before);
         switch_context(&argument, NULL);
         zval_ptr_dtor(&before);
+    }
+}
+
+static void restore_encodings(const troupe_leftovers *kept)
+{
+    for (size_t i = 0; i < TROUPE_ENCODINGS; i++) {
+        zval argument = kept->encodings[i], result;
+        call(encodings[i], &argument, &result);
+        zval_ptr_dtor(&result);
     }
 }
 
@@ -207,6 +237,10 @@ void troupe_leftovers_keep(troupe_leftovers *kept)
     ZVAL_COPY(&kept->stream_options, &FG(default_context)->options);
     kept->has_notifier = FG(default_context)->notifier != NULL;
     keep_wrappers(kept);
+    for (size_t i = 0; i < TROUPE_ENCODINGS; i++) {
+        call(encodings[i], NULL, &kept->encodings[i]);
+    }
+    kept->tick_functions = BG(user_tick_functions) ? zend_llist_count(BG(user_tick_functions)) : 0;
     changed = 0;
 }
 
@@ -215,6 +249,9 @@ void troupe_leftovers_release(troupe_leftovers *kept)
     zval_ptr_dtor(&kept->stream_options);
     zval_ptr_dtor(&kept->entity_loader);
     zval_ptr_dtor(&kept->xml_context);
+    for (size_t i = 0; i < TROUPE_ENCODINGS; i++) {
+        zval_ptr_dtor(&kept->encodings[i]);
+    }
     release_wrappers(kept);
 }
 
@@ -239,7 +276,17 @@ void troupe_leftovers_restore(const troupe_leftovers *kept)
     if (UNEXPECTED(changed & XML)) {
         restore_xml(kept);
     }
+    if (UNEXPECTED(changed & ENCODINGS)) {
+        restore_encodings(kept);
+    }
     changed = 0;
+    while (UNEXPECTED(BG(user_tick_functions)) && zend_llist_count(BG(user_tick_functions)) > kept->tick_functions) {
+        zend_llist_remove_tail(BG(user_tick_functions));
+    }
+    if (BG(strtok_string)) {
+        zend_string_release(BG(strtok_string));
+        BG(strtok_string) = NULL;
+    }
     if (UNEXPECTED(Z_TYPE(kept->internal_errors) == IS_TRUE)) {
         zval result;
         call("libxml_clear_errors", NULL, &result);

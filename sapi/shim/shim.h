@@ -21,6 +21,7 @@
 #include <ext/standard/basic_functions.h>
 #include <ext/standard/head.h>
 #include <ext/standard/info.h>
+#include <ext/standard/php_filestat.h>
 
 #ifndef ZTS
 #error "Troupe needs a thread-safe PHP: configure it with --enable-zts"
@@ -123,6 +124,7 @@ ZEND_FUNCTION(frankenphp_handle_request);
 void troupe_input_ends(void);
 
 /* leftovers.c */
+enum { TROUPE_ENCODINGS = 6 };
 typedef struct troupe_leftovers {
     zval internal_errors;   /* libxml's mode: a bool */
     zval entity_loader;     /* libxml's: a callable or null */
@@ -131,6 +133,8 @@ typedef struct troupe_leftovers {
     zval stream_options;    /* of the default stream context */
     bool has_notifier;      /* that context */
     HashTable *wrappers;    /* of streams; those of scripts are held */
+    zval encodings[TROUPE_ENCODINGS]; /* of mbstring */
+    size_t tick_functions;  /* so many */
 } troupe_leftovers;
 void troupe_leftovers_install(void);
 void troupe_leftovers_keep(troupe_leftovers *kept);

@@ -47,7 +47,8 @@ static void bail_again_after_an_inner_bailout(void)
 }
 
 /* Extensions whose request begins and ends with each of ours; NULL for one that is not there. */
-static zend_module_entry *session_module, *filter_module, *zlib_module, *random_module, *date_module;
+static zend_module_entry *session_module, *filter_module, *zlib_module, *json_module, *random_module,
+    *date_module;
 
 /* The superglobals of a request, and where PHP keeps what it made of each. */
 static struct superglobal {
@@ -72,6 +73,7 @@ void troupe_worker_install(void)
     session_module = find_module("session");
     filter_module = find_module("filter");
     zlib_module = find_module("zlib");
+    json_module = find_module("json");
     random_module = find_module("random");
     date_module = find_module("date");
     superglobals[0] = superglobal("_GET", TRACK_VARS_GET);
@@ -249,6 +251,7 @@ static void restore(struct troupe_kept *kept)
     restore_last_error();
     troupe_leftovers_restore(&kept->leftovers);
     begin_request_of(random_module); /* what was seeded must not foretell the next request's numbers */
+    begin_request_of(json_module);   /* json_last_error() */
     if (kept->directory[0] && VCWD_GETCWD(directory, sizeof(directory)) && strcmp(directory, kept->directory) != 0) {
         (void)VCWD_CHDIR(kept->directory);
     }
@@ -393,6 +396,7 @@ static void open_request(const troupe_request *request)
     fill_superglobals();
     begin_request_of(zlib_module); /* which asks $_SERVER what the client takes */
     begin_request_of(session_module);
+    php_clear_stat_cache(false, NULL, 0); /* files may have changed while the script waited */
 }
 
 /* User code may have left an exception behind: then the script ends here, by a bailout. */

@@ -187,6 +187,16 @@ fn server_variables_are_the_requests_own_whatever_became_of_those_before() {
 }
 
 #[test]
+fn a_file_that_has_changed_is_looked_at_anew_by_the_next_request() {
+    let server = one();
+    for text in ["one", "another"] {
+        server.folder().write("file", text);
+        let size = ask(&server, "size").expect(200).text().parse::<usize>();
+        assert_eq!(size, Ok(text.len()));
+    }
+}
+
+#[test]
 fn php_compresses_for_clients_that_take_it() {
     for compresses in ["0", "1"] {
         let server = workers("num = 1")

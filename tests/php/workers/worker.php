@@ -21,6 +21,16 @@ if (isset($_SERVER['SET_BY_BOOT'])) {
 stream_context_set_default(['http' => ['user_agent' => 'of the boot']]);
 putenv('KEPT_ENV=kept');
 define('BOOTED', getmypid());
+const ENCODINGS = [
+    'mb_internal_encoding',
+    'mb_http_output',
+    'mb_substitute_character',
+    'mb_detect_order',
+    'mb_regex_encoding',
+    'mb_regex_set_options',
+];
+mb_substitute_character(0x2A);
+register_tick_function(fn () => Left::$ticks++);
 $GLOBALS['kept'] = 0;
 class Left extends Exception
 {
@@ -29,6 +39,7 @@ class Left extends Exception
     public static array $servers = [];
     public static string $upload;
     public static $input;
+    public static int $ticks = 0;
 }
 
 /** Streams of this say what their context is. */
@@ -173,6 +184,13 @@ class Deeper
     }
 }
 
+function ticks(): int
+{
+    Left::$ticks = 0;
+    eval('declare(ticks=1); $one = 1;');
+    return Left::$ticks;
+}
+
 /** Everything that one request could see of another. */
 function traces(): array
 {
@@ -229,6 +247,10 @@ function traces(): array
         'wrappers' => array_map(fn ($name) => in_array($name, stream_get_wrappers()), ['http', 'glob']),
         'wrapped' => array_map(file_get_contents(...), ['own://', 'data://text/plain,']),
         'stream options' => stream_context_get_params(stream_context_get_default()),
+        'encodings' => array_map(fn ($function) => $function(), ENCODINGS),
+        'cut' => strtok(','),
+        'json error' => json_last_error(),
+        'ticks' => ticks(),
     ];
 }
 
@@ -297,6 +319,10 @@ function leave(): void
         stream_wrapper_unregister('data');
     }
     stream_context_set_params(stream_context_get_default(), ['notification' => fn () => null]);
+    array_map(fn ($function, $to) => $function($to), ENCODINGS, ['SJIS', 'SJIS', 'none', ['ASCII'], 'EUC-JP', 'z']);
+    register_tick_function(fn () => Left::$ticks++);
+    strtok('left,left', ',');
+    json_decode('{');
     register_shutdown_function(fn () => note('shutdown', $_SERVER['REQUEST_URI']));
     // More than what is kept in memory.
     $temporary = fopen('php://temp', 'w+');
@@ -344,6 +370,7 @@ $handle = function () use (&$served): void {
         })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'library' => print(library()),
+        'size' => print(filesize(scratch('file'))),
         'compress' => (function (): void {
             ini_get('zlib.output_compression') || ob_start('ob_gzhandler');
             echo 'hello';

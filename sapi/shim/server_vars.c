@@ -59,7 +59,7 @@ static zval *put_known(HashTable *array, const troupe_vars *vars, const troupe_e
     return zend_hash_update(array, known[entry->name], &value);
 }
 
-/* The extension puts the value into PHP's array as well as its own. */
+/* The extension puts the value into PHP's array as well as its own, if there is PHP's. */
 static void put_filtered(const troupe_vars *vars, const troupe_entry *entry)
 {
     char *value = estrndup(vars->bytes + entry->value, entry->value_len);
@@ -230,12 +230,13 @@ static bool create_server(zend_string *name)
     troupe_thread *self = troupe_self;
     zval *kept = &PG(http_globals)[TRACK_VARS_SERVER], array, value;
 
+    if (self) {
+        self->filter_knows = false;
+    }
     if (!is_plain(self)) {
         return php_create_server(name);
     }
-    if (self->request && take_last(self, name, &array)) {
-        self->filter_knows = false;
-    } else {
+    if (!self->request || !take_last(self, name, &array)) {
         make_array(self, &array);
     }
     ZVAL_DOUBLE(&value, sapi_get_request_time());
@@ -264,11 +265,12 @@ static bool may_ask_for(zend_execute_data *execute_data, zend_long source)
     return ZEND_NUM_ARGS() > 0 && (Z_TYPE_P(asked) != IS_LONG || Z_LVAL_P(asked) == source);
 }
 
-/* A script is about to ask the extension. Scripts that changed $_SERVER have a copy of their own, the others find the
- * values that are there already. */
+/* A script is about to ask the extension, for which PHP's array is put away: scripts have it, and the extension would
+ * spell names in its own way and write over what PHP itself has put there. */
 static void tell_filter(zend_execute_data *execute_data)
 {
     troupe_thread *self = troupe_self;
+    zval server;
 
     if (!self || !self->run) {
         return;
@@ -284,12 +286,15 @@ static void tell_filter(zend_execute_data *execute_data)
         return;
     }
     self->filter_knows = true;
+    server = PG(http_globals)[TRACK_VARS_SERVER];
+    ZVAL_UNDEF(&PG(http_globals)[TRACK_VARS_SERVER]);
     if (self->run->kind != TROUPE_RUN_REQUEST) {
         put_all_filtered(&self->run->vars);
     }
     if (self->request) {
         put_all_filtered(&self->request->vars);
     }
+    PG(http_globals)[TRACK_VARS_SERVER] = server;
 }
 
 static ZEND_FUNCTION(filter_input)

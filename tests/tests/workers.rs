@@ -236,6 +236,22 @@ fn a_kept_stream_of_a_body_ends_with_its_request() {
 }
 
 #[test]
+fn server_variables_stay_what_they_are_when_the_filter_extension_is_asked() {
+    let env = "env = { \"odd.name\" = \"odd\", argv = \"text\" }";
+    let server = workers(&format!("num = 1\n{env}")).start();
+    for _ in 0..3 {
+        let seen = ask(&server, "filter").expect(200).json();
+        let found = json!({
+            "REQUEST_URI": "/worker.php?do=filter",
+            "odd_name": "odd",
+            "odd.name": null,
+            "argv": "text",
+        });
+        assert_eq!(seen, json!([found, true, ["do=filter"], false]));
+    }
+}
+
+#[test]
 fn what_output_is_rewritten_with_is_the_requests_own() {
     let server = one();
     for with in ["1", "2"] {

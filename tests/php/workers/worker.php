@@ -370,6 +370,14 @@ $handle = function () use (&$served): void {
         })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'library' => print(library()),
+        'filter' => (function (): void {
+            $before = $_SERVER;
+            $found = [];
+            foreach (['REQUEST_URI', 'odd_name', 'odd.name', 'argv'] as $name) {
+                $found[$name] = filter_input(INPUT_SERVER, $name);
+            }
+            reply([$found, $before === $_SERVER, $before['argv'] ?? null, isset($_SERVER['odd_name'])]);
+        })(),
         'size' => print(filesize(scratch('file'))),
         'compress' => (function (): void {
             ini_get('zlib.output_compression') || ob_start('ob_gzhandler');

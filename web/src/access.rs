@@ -221,7 +221,11 @@ impl MessageBody for FollowedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
+        this.request.in_flight.take();
         let chunk = ready!(Pin::new(&mut this.body).poll_next(cx));
+        if chunk.is_some() {
+            this.request.in_flight.give();
+        }
         match &chunk {
             Some(Ok(chunk)) if !this.request.is_complete => {
                 this.request.bytes += chunk.len() as u64;

@@ -4,7 +4,8 @@
 //! - A client that begins a request's head and does not finish it is dropped after
 //!   `header_read_timeout`. (actix-http times the first head of a connection only.) So is one that has
 //!   its answer and does not finish the body. (actix-http reads on without a limit if that is chunked.)
-//! - A client that takes nothing of a response is dropped after `write_idle_timeout`.
+//! - A client that takes nothing of a response is dropped after `write_idle_timeout`. (On HTTP/2 it may take what
+//!   is written and still leave its responses no room.)
 //! - Once the server drains, the stream ends as soon as no request is in flight, so that idle
 //!   connections don't hold up the stop, on HTTP/2 as well.
 //! - A client of HTTP/2 is told how many requests it may have in flight (see [`super::streams`]).
@@ -48,11 +49,14 @@ pub struct Facts {
     pub resets: Option<Resets>,
     drain: Drain,
     in_flight: Cell<usize>,
+    /// Of these, on HTTP/2, the responses of which a piece waits for the client.
+    untaken: Cell<usize>,
     /// The present request has been answered.
     is_answered: Cell<bool>,
     /// The present request's target is too long, and not whole.
     has_cut_target: Cell<bool>,
-    /// Wakes the connection when a request is no longer in flight, if it holds back another or is to end then.
+    /// Wakes the connection when a request is no longer in flight, if it holds back another or is to end then; on
+    /// HTTP/2, when there are too many or all wait for the client as well.
     holding: Cell<Option<Waker>>,
     /// 1xx answers to be written as soon as everything before them is; on HTTP/2, the first frame.
     informational: RefCell<BytesMut>,
@@ -75,6 +79,7 @@ impl Facts {
             resets: is_http2.then(Resets::default),
             drain,
             in_flight: Cell::new(0),
+            untaken: Cell::new(0),
             is_answered: Cell::new(false),
             has_cut_target: Cell::new(false),
             holding: Cell::default(),
@@ -92,12 +97,29 @@ impl Facts {
     /// A request begins; it ends with the drop of what is returned, when its response is complete.
     pub fn enter(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
-        InFlight(self.clone())
+        if self.is_overrun() {
+            self.wake_connection();
+        }
+        InFlight {
+            facts: self.clone(),
+            is_untaken: false,
+        }
     }
 
     /// Whether the end of the present request's target is missing: it was longer than any server takes.
     pub fn has_cut_target(&self) -> bool {
         self.has_cut_target.get()
+    }
+
+    /// Whether all that is in flight waits for the client.
+    fn is_untaken(&self) -> bool {
+        self.in_flight.get() > 0 && self.untaken.get() == self.in_flight.get()
+    }
+
+    fn wake_connection(&self) {
+        if let Some(connection) = self.holding.take() {
+            connection.wake();
+        }
     }
 
     /// Whether the client of HTTP/2 has more requests in flight than is borne.
@@ -146,22 +168,44 @@ impl Facts {
 }
 
 /// A request between its head and the end of its response.
-pub struct InFlight(Rc<Facts>);
+pub struct InFlight {
+    /// Of its connection.
+    facts: Rc<Facts>,
+    is_untaken: bool,
+}
 
 impl InFlight {
     /// Of its connection.
     pub fn facts(&self) -> &Facts {
-        &self.0
+        &self.facts
+    }
+
+    /// A piece of the response is given to actix-http, which on HTTP/2 asks for the next when the client has
+    /// taken it.
+    pub fn give(&mut self) {
+        if self.facts.resets.is_none() || std::mem::replace(&mut self.is_untaken, true) {
+            return;
+        }
+        self.facts.untaken.set(self.facts.untaken.get() + 1);
+        if self.facts.is_untaken() {
+            self.facts.wake_connection();
+        }
+    }
+
+    /// The piece that was given, if there was one, is taken.
+    pub fn take(&mut self) {
+        if std::mem::take(&mut self.is_untaken) {
+            self.facts.untaken.set(self.facts.untaken.get() - 1);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
-        self.0.is_answered.set(true);
-        if let Some(connection) = self.0.holding.take() {
-            connection.wake();
-        }
+        self.take();
+        self.facts.in_flight.set(self.facts.in_flight.get() - 1);
+        self.facts.is_answered.set(true);
+        self.facts.wake_connection();
     }
 }
 
@@ -182,6 +226,8 @@ pub struct Connection {
     has_news: bool,
     head: Timer,
     write: Timer,
+    /// On HTTP/2, while all that is in flight waits for the client.
+    untaken: Timer,
     draining: Draining,
 }
 
@@ -207,6 +253,7 @@ impl Connection {
             has_news: false,
             head: Timer::default(),
             write: Timer::default(),
+            untaken: Timer::default(),
             draining: drain.begun(),
         }
     }
@@ -358,16 +405,33 @@ impl Connection {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                polled => ready!(polled)?,
+                Poll::Pending => return self.wait_for_taking(cx),
+                Poll::Ready(result) => result?,
             }
         }
         self.has_news = true;
         let read = &buffer.filled()[before..];
-        self.has_reset = self.frames.reset_in(read);
+        let seen = self.frames.follow(read);
+        self.has_reset = seen.reset;
+        if seen.window {
+            self.untaken.stop();
+        }
         if read.is_empty() {
             resets.announce();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// A client that takes nothing for too long ends the connection, unless a request on it waits for something
+    /// else.
+    fn wait_for_taking(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wake_when_idle(cx);
+        if !self.facts.is_untaken() {
+            self.untaken.stop();
+            return Poll::Pending;
+        }
+        ready!(self.untaken.poll(self.patience.write, cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Reads of the present request only.

@@ -28,6 +28,16 @@ const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 /// Length (three bytes), type, flags, stream (four).
 const HEAD: usize = 9;
 const RST_STREAM: u8 = 3;
+const WINDOW_UPDATE: u8 = 8;
+
+/// What frames say.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// A stream was reset.
+    pub reset: bool,
+    /// There is room for more of a response.
+    pub window: bool,
+}
 
 /// Follows the frames of a connection, however they are cut.
 #[derive(Debug)]
@@ -50,16 +60,16 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Whether the next `bytes` of the connection reset a stream.
-    pub(super) fn reset_in(&mut self, mut bytes: &[u8]) -> bool {
-        let mut found = false;
+    /// What the next `bytes` of the connection say.
+    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> Seen {
+        let mut seen = Seen::default();
         loop {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
             bytes = &bytes[skipped..];
             let taken = bytes.len().min(HEAD - self.filled);
             if taken == 0 {
-                return found;
+                return seen;
             }
             self.head[self.filled..][..taken].copy_from_slice(&bytes[..taken]);
             self.filled += taken;
@@ -69,7 +79,8 @@ impl Frames {
                 self.filled = 0;
                 self.skip = u32::from_be_bytes([0, l1, l2, l3]) as usize;
                 // Its end may be still to come; it is announced when more is read.
-                found |= kind == RST_STREAM;
+                seen.reset |= kind == RST_STREAM;
+                seen.window |= kind == WINDOW_UPDATE;
             }
         }
     }
@@ -91,10 +102,12 @@ mod tests {
         let quiet = [vec![RST_STREAM; PREFACE], frame(4, 0), frame(0, 200)].concat();
         let mut all = quiet.clone();
         all.extend(frame(RST_STREAM, 4));
+        all.extend(frame(WINDOW_UPDATE, 4));
         all.extend(frame(1, 30));
         for size in [1, 2, 7, 9, 10, 100, all.len()] {
             let mut frames = Frames::default();
-            let found: Vec<_> = all.chunks(size).map(|cut| frames.reset_in(cut)).collect();
+            let seen = all.chunks(size).map(|cut| frames.follow(cut));
+            let found: Vec<_> = seen.map(|seen| seen.reset).collect();
             let at = found.iter().position(|found| *found);
             assert_eq!(
                 at,
@@ -102,6 +115,9 @@ mod tests {
                 "in pieces of {size}"
             );
             assert_eq!(found.iter().filter(|found| **found).count(), 1);
+            let mut frames = Frames::default();
+            let windows = all.chunks(size).filter(|cut| frames.follow(cut).window);
+            assert_eq!(windows.count(), 1);
         }
     }
 }

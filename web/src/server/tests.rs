@@ -14,7 +14,7 @@ use crate::config::Listen;
 
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What the test application does for a path: `/slow` takes a while, `/large` sends more than any
+/// What the test application does for a path: `/slow` takes a while, `/never` for ever, `/large` sends more than any
 /// buffer holds, `/hint` informs first; all others answer with method and path.
 async fn answer(mut request: Request) -> Result<actix_http::Response<BoxBody>, Infallible> {
     // What is not read is let go, and read past.
@@ -27,6 +27,7 @@ async fn answer(mut request: Request) -> Result<actix_http::Response<BoxBody>, I
             tokio::time::sleep(PATIENCE).await;
             HttpResponse::Ok().body(text)
         }
+        "/never" => std::future::pending().await,
         "/large" => HttpResponse::Ok().body(vec![b'x'; 64 << 20]),
         "/hint" => {
             facts
@@ -254,29 +255,57 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream, payload].concat()
 }
 
+/// A connection of HTTP/2 whose client takes nothing of a body, and its requests' heads: GET, http, `:path` and
+/// `:authority`.
+async fn http2_without_room(fixture: &Fixture, paths: &[&str]) -> TcpStream {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // `INITIAL_WINDOW_SIZE` is 0.
+    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    for (id, path) in (1..).step_by(2).zip(paths) {
+        let head = [
+            &b"\x82\x86\x04"[..],
+            &[path.len() as u8],
+            path.as_bytes(),
+            b"\x01\x01x",
+        ];
+        bytes.extend(frame(1, 5, id, &head.concat()));
+    }
+    let mut stream = fixture.connect().await;
+    stream.write_all(&bytes).await.unwrap();
+    stream
+}
+
+async fn is_cut_off(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest));
+    let _ = read.await.expect("the server closes the connection");
+}
+
+#[actix_web::test]
+async fn a_client_of_http2_that_leaves_its_responses_no_room_is_dropped() {
+    let fixture = serve();
+    let mut stream = http2_without_room(&fixture, &["/a"]).await;
+    is_cut_off(&mut stream).await;
+    let begin = Instant::now();
+    // What waits for something else is not cut off with it, and any room begins the time anew.
+    let mut stream = http2_without_room(&fixture, &["/a", "/slow"]).await;
+    tokio::time::sleep(PATIENCE + PATIENCE / 2).await;
+    let room = frame(8, 0, 1, &[0, 0, 0, 1]);
+    stream.write_all(&room).await.unwrap();
+    is_cut_off(&mut stream).await;
+    assert!(begin.elapsed() >= 2 * PATIENCE + PATIENCE / 2);
+}
+
 #[actix_web::test]
 async fn a_client_of_http2_is_told_how_many_requests_it_may_have_and_cut_off_beyond() {
     let fixture = serve();
-    let mut stream = fixture.connect().await;
-    // `INITIAL_WINDOW_SIZE` 0: nothing of a body will be taken.
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
-    stream.write_all(&bytes).await.unwrap();
+    let mut stream = http2_without_room(&fixture, &["/a"; 100]).await;
     let mut settings = [0; 21];
     stream.read_exact(&mut settings).await.unwrap();
     assert_eq!(settings[..4], [0, 0, 12, 4]);
     assert_eq!(settings[15..], [0, 3, 0, 0, 0, 128]);
-    // GET, http, `:path` and `:authority`.
-    let head = b"\x82\x86\x04\x02/a\x01\x01x";
-    for id in 0..1000 {
-        let request = frame(1, 5, 2 * id + 1, head);
-        if stream.write_all(&request).await.is_err() {
-            break;
-        }
-    }
-    let mut rest = Vec::new();
-    let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest));
-    let _ = read.await.expect("the server closes the connection");
+    let mut stream = http2_without_room(&fixture, &["/never"; 1000]).await;
+    is_cut_off(&mut stream).await;
 }
 
 #[actix_web::test]

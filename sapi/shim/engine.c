@@ -39,6 +39,8 @@ static zend_result install(void)
     troupe_query_install();
     troupe_worker_install();
     troupe_leftovers_install();
+    troupe_modes_install();
+    troupe_last_calls_install();
     troupe_trace_install();
     /* Every thread gets a copy of the table as it is now, this one too. */
     lock_ini(engine_config->ini_locked);

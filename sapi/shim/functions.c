@@ -40,6 +40,35 @@ void troupe_wrap(const char *name, zif_handler handler, zif_handler *before)
     }
 }
 
+void troupe_call(const char *name, zval *result, uint32_t count, zval *arguments)
+{
+    zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
+
+    ZVAL_NULL(result);
+    if (function) {
+        zend_call_known_function(function, NULL, NULL, result, count, arguments, NULL);
+    }
+}
+
+zend_module_entry *troupe_module_of(const char *extension)
+{
+    return zend_hash_str_find_ptr(&module_registry, extension, strlen(extension));
+}
+
+void troupe_begin_request_of(zend_module_entry *module)
+{
+    if (module && module->request_startup_func) {
+        module->request_startup_func(module->type, module->module_number);
+    }
+}
+
+void troupe_end_request_of(zend_module_entry *module)
+{
+    if (module && module->request_shutdown_func) {
+        module->request_shutdown_func(module->type, module->module_number);
+    }
+}
+
 ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_handle_request, 0, 1, _IS_BOOL, 0)
     ZEND_ARG_TYPE_INFO(0, callback, IS_CALLABLE, 0)
 ZEND_END_ARG_INFO()

@@ -1,6 +1,5 @@
 /* What extensions keep from one request of a worker script to the next, put back to what it was before the loop:
- * what libxml was told, the default stream context, the stream wrappers, the encodings of mbstring, tick functions, what
- * strtok() was given, and what the output is to be rewritten with.
+ * what libxml was told, the default stream context, the stream wrappers, and what the output is to be rewritten with.
  *
  * Nearly no request changes any of it, so that all there is to do between two of them is to look.
  *
@@ -15,16 +14,10 @@
 #include <ext/standard/url_scanner_ex.h>
 #include <zend_smart_str.h>
 
-enum { XML = 1, WRAPPERS = 2, ENCODINGS = 4 };
+enum { XML = 1, WRAPPERS = 2, NOTIFIER = 4 };
 
 /* What the script has asked to be changed. */
 static _Thread_local unsigned changed;
-
-/* Functions of mbstring that tell what is set, and set what they are given. */
-static const char *const encodings[TROUPE_ENCODINGS] = {
-    "mb_internal_encoding", "mb_http_output",    "mb_substitute_character",
-    "mb_detect_order",      "mb_regex_encoding", "mb_regex_set_options",
-};
 
 #define NOTICED(function, what) \
     static zif_handler php_##function; \
@@ -43,12 +36,7 @@ NOTICED(libxml_set_streams_context, XML)
 /* A wrapper takes the place of another only when that has been taken away. */
 NOTICED(stream_wrapper_unregister, WRAPPERS)
 NOTICED(stream_wrapper_restore, WRAPPERS)
-NOTICED(mb_internal_encoding, ENCODINGS)
-NOTICED(mb_http_output, ENCODINGS)
-NOTICED(mb_substitute_character, ENCODINGS)
-NOTICED(mb_detect_order, ENCODINGS)
-NOTICED(mb_regex_encoding, ENCODINGS)
-NOTICED(mb_regex_set_options, ENCODINGS)
+NOTICED(stream_context_set_params, NOTIFIER)
 
 /* libxml's, where there is that extension. */
 static bool (*disable_entity_loader)(bool disable);
@@ -63,12 +51,7 @@ void troupe_leftovers_install(void)
     NOTICE(libxml_set_streams_context);
     NOTICE(stream_wrapper_unregister);
     NOTICE(stream_wrapper_restore);
-    NOTICE(mb_internal_encoding);
-    NOTICE(mb_http_output);
-    NOTICE(mb_substitute_character);
-    NOTICE(mb_detect_order);
-    NOTICE(mb_regex_encoding);
-    NOTICE(mb_regex_set_options);
+    NOTICE(stream_context_set_params);
 #undef NOTICE
     disable_entity_loader =
         (__typeof__(disable_entity_loader))dlsym(RTLD_DEFAULT, "php_libxml_disable_entity_loader");
@@ -78,12 +61,7 @@ void troupe_leftovers_install(void)
 /* `argument` may be NULL. */
 static void call(const char *name, zval *argument, zval *result)
 {
-    zend_function *function = zend_hash_str_find_ptr(CG(function_table), name, strlen(name));
-
-    ZVAL_NULL(result);
-    if (function) {
-        zend_call_known_function(function, NULL, NULL, result, argument ? 1 : 0, argument, NULL);
-    }
+    troupe_call(name, result, argument ? 1 : 0, argument);
 }
 
 static void keep_xml(troupe_leftovers *kept)
@@ -127,15 +105,6 @@ static void restore_xml(const troupe_leftovers *kept)
         switch_context(NULL, &before);
         switch_context(&argument, NULL);
         zval_ptr_dtor(&before);
-    }
-}
-
-static void restore_encodings(const troupe_leftovers *kept)
-{
-    for (size_t i = 0; i < TROUPE_ENCODINGS; i++) {
-        zval argument = kept->encodings[i], result;
-        call(encodings[i], &argument, &result);
-        zval_ptr_dtor(&result);
     }
 }
 
@@ -227,6 +196,38 @@ static void restore_wrappers(const troupe_leftovers *kept)
     } ZEND_HASH_FOREACH_END();
 }
 
+static void keep_notifier(troupe_leftovers *kept, php_stream_context *context)
+{
+    zval resource, params, *notifier;
+
+    ZVAL_RES(&resource, context->res);
+    call("stream_context_get_params", &resource, &params);
+    notifier = Z_TYPE(params) == IS_ARRAY ? zend_hash_str_find(Z_ARRVAL(params), ZEND_STRL("notification")) : NULL;
+    if (notifier) {
+        ZVAL_COPY(&kept->notifier, notifier);
+    }
+    zval_ptr_dtor(&params);
+}
+
+static void restore_notifier(const troupe_leftovers *kept, php_stream_context *context)
+{
+    php_stream_notifier *before = context->notifier;
+    zval arguments[2], notifier, result;
+
+    context->notifier = NULL;
+    if (!Z_ISUNDEF(kept->notifier)) {
+        ZVAL_RES(&arguments[0], context->res);
+        array_init_size(&arguments[1], 1);
+        ZVAL_COPY(&notifier, &kept->notifier);
+        add_assoc_zval(&arguments[1], "notification", &notifier);
+        troupe_call("stream_context_set_params", &result, 2, arguments);
+        zval_ptr_dtor(&arguments[1]);
+    }
+    if (before) {
+        php_stream_notification_free(before);
+    }
+}
+
 void troupe_leftovers_keep(troupe_leftovers *kept)
 {
     keep_xml(kept);
@@ -235,23 +236,17 @@ void troupe_leftovers_keep(troupe_leftovers *kept)
     }
     /* With a second owner, whoever changes them makes a copy. */
     ZVAL_COPY(&kept->stream_options, &FG(default_context)->options);
-    kept->has_notifier = FG(default_context)->notifier != NULL;
+    keep_notifier(kept, FG(default_context));
     keep_wrappers(kept);
-    for (size_t i = 0; i < TROUPE_ENCODINGS; i++) {
-        call(encodings[i], NULL, &kept->encodings[i]);
-    }
-    kept->tick_functions = BG(user_tick_functions) ? zend_llist_count(BG(user_tick_functions)) : 0;
     changed = 0;
 }
 
 void troupe_leftovers_release(troupe_leftovers *kept)
 {
     zval_ptr_dtor(&kept->stream_options);
+    zval_ptr_dtor(&kept->notifier);
     zval_ptr_dtor(&kept->entity_loader);
     zval_ptr_dtor(&kept->xml_context);
-    for (size_t i = 0; i < TROUPE_ENCODINGS; i++) {
-        zval_ptr_dtor(&kept->encodings[i]);
-    }
     release_wrappers(kept);
 }
 
@@ -265,10 +260,8 @@ void troupe_leftovers_restore(const troupe_leftovers *kept)
         ZVAL_COPY(&context->options, &kept->stream_options);
         zval_ptr_dtor(&options);
     }
-    if (UNEXPECTED(context->notifier) && !kept->has_notifier) {
-        php_stream_notifier *notifier = context->notifier;
-        context->notifier = NULL;
-        php_stream_notification_free(notifier);
+    if (UNEXPECTED(changed & NOTIFIER)) {
+        restore_notifier(kept, context);
     }
     if (UNEXPECTED(changed & WRAPPERS)) {
         restore_wrappers(kept);
@@ -276,17 +269,7 @@ void troupe_leftovers_restore(const troupe_leftovers *kept)
     if (UNEXPECTED(changed & XML)) {
         restore_xml(kept);
     }
-    if (UNEXPECTED(changed & ENCODINGS)) {
-        restore_encodings(kept);
-    }
     changed = 0;
-    while (UNEXPECTED(BG(user_tick_functions)) && zend_llist_count(BG(user_tick_functions)) > kept->tick_functions) {
-        zend_llist_remove_tail(BG(user_tick_functions));
-    }
-    if (BG(strtok_string)) {
-        zend_string_release(BG(strtok_string));
-        BG(strtok_string) = NULL;
-    }
     if (UNEXPECTED(Z_TYPE(kept->internal_errors) == IS_TRUE)) {
         zval result;
         call("libxml_clear_errors", NULL, &result);

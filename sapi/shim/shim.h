@@ -124,17 +124,14 @@ ZEND_FUNCTION(frankenphp_handle_request);
 void troupe_input_ends(void);
 
 /* leftovers.c */
-enum { TROUPE_ENCODINGS = 6 };
 typedef struct troupe_leftovers {
     zval internal_errors;   /* libxml's mode: a bool */
     zval entity_loader;     /* libxml's: a callable or null */
     bool entities_disabled; /* that loader */
     zval xml_context;       /* libxml's, for streams, or undefined */
     zval stream_options;    /* of the default stream context */
-    bool has_notifier;      /* that context */
+    zval notifier;          /* that context's, or undefined */
     HashTable *wrappers;    /* of streams; those of scripts are held */
-    zval encodings[TROUPE_ENCODINGS]; /* of mbstring */
-    size_t tick_functions;  /* so many */
 } troupe_leftovers;
 void troupe_leftovers_install(void);
 void troupe_leftovers_keep(troupe_leftovers *kept);
@@ -142,6 +139,17 @@ void troupe_leftovers_restore(const troupe_leftovers *kept);
 void troupe_leftovers_release(troupe_leftovers *kept);
 /* php_output_deactivate() between two requests of a worker script. */
 void troupe_output_deactivate(void);
+
+/* modes.c */
+void troupe_modes_install(void);
+void troupe_modes_keep(void);
+void troupe_modes_restore(void);
+void troupe_modes_release(void);
+
+/* last_calls.c */
+/* Once, when every extension has started. */
+void troupe_last_calls_install(void);
+void troupe_last_calls_forget(void);
 
 /* thread.c */
 void troupe_observe_errors(void);
@@ -199,6 +207,12 @@ void troupe_fork_install(void);
 void troupe_fork_write(int fd, const char *bytes, size_t len);
 void troupe_fork_end(void);
 
+/* syslog.c */
+/* A worker script's, from before its loop. */
+void troupe_syslog_keep(void);
+void troupe_syslog_restore(void);
+void troupe_syslog_release(void);
+
 /* locale.c */
 void troupe_locale_clear(void);
 
@@ -213,6 +227,12 @@ zend_internal_function *troupe_internal_function(const char *name);
 void troupe_replace(const char *name, zif_handler handler);
 /* The same, and leaves PHP's own in `before`. */
 void troupe_wrap(const char *name, zif_handler handler, zif_handler *before);
+/* Calls PHP's function of that name; the result is null where there is none. May do what PHP code does. */
+void troupe_call(const char *name, zval *result, uint32_t count, zval *arguments);
+/* NULL where there is no such extension, which the other two take. */
+zend_module_entry *troupe_module_of(const char *extension);
+void troupe_begin_request_of(zend_module_entry *module);
+void troupe_end_request_of(zend_module_entry *module);
 
 /* streams.c */
 typedef enum troupe_stream_kind { TROUPE_SENT_TASK, TROUPE_RECEIVED_TASK, TROUPE_SIGNALS, TROUPE_STOP } troupe_stream_kind;

@@ -15,8 +15,15 @@
 #include <stdarg.h>
 #include <syslog.h>
 
-static _Thread_local const char *name; /* PHP's memory, until it closes or opens again; NULL for the program's */
-static _Thread_local int options, facility;
+typedef struct identity {
+    char *name; /* NULL for the program's */
+    int options, facility;
+    bool opened;
+} identity;
+
+static _Thread_local identity now, kept;
+/* Since `kept` was. */
+static _Thread_local bool changed;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Held for a message. */
@@ -32,16 +39,24 @@ static void find(void)
     real_vsyslog = (__typeof__(real_vsyslog))dlsym(RTLD_NEXT, "vsyslog");
 }
 
-void openlog(const char *ident, int option, int new_facility)
+/* `name` may be the present one. */
+static void set(identity *to, const char *name, int options, int facility, bool opened)
+{
+    char *before = to->name;
+
+    *to = (identity){name ? strdup(name) : NULL, options, facility, opened};
+    free(before);
+}
+
+void openlog(const char *name, int options, int facility)
 {
     pthread_once(&once, find);
     if (!troupe_self) {
-        real_openlog(ident, option, new_facility);
+        real_openlog(name, options, facility);
         return;
     }
-    name = ident;
-    options = option;
-    facility = new_facility;
+    set(&now, name, options, facility, true);
+    changed = true;
 }
 
 void closelog(void)
@@ -51,14 +66,39 @@ void closelog(void)
         real_closelog();
         return;
     }
-    name = NULL;
-    options = facility = 0;
+    set(&now, NULL, 0, 0, false);
+    changed = true;
+}
+
+void troupe_syslog_keep(void)
+{
+    set(&kept, now.name, now.options, now.facility, now.opened);
+    changed = false;
+}
+
+/* PHP notes as well whether the log is open. */
+void troupe_syslog_restore(void)
+{
+    if (UNEXPECTED(changed)) {
+        if (kept.opened) {
+            php_openlog(kept.name, kept.options, kept.facility);
+        } else {
+            php_closelog();
+        }
+        changed = false;
+    }
+}
+
+void troupe_syslog_release(void)
+{
+    set(&kept, NULL, 0, 0, false);
 }
 
 static void set_identity(void)
 {
     if (troupe_self) {
-        real_openlog(name ? name : program_invocation_short_name, options, facility ? facility : LOG_USER);
+        const char *name = now.name ? now.name : program_invocation_short_name;
+        real_openlog(name, now.options, now.facility ? now.facility : LOG_USER);
     }
 }
 

@@ -37,6 +37,12 @@ struct troupe_kept {
     zval timezone;
     troupe_leftovers leftovers;
     char directory[MAXPATHLEN];
+    char *locale;
+    zend_string *ctype;
+    bool locale_changed; /* before the loop */
+    int umask_before;    /* -1 unless it was changed before the loop, to `umask` */
+    mode_t umask;
+    size_t tick_functions;
 };
 
 static void bail_again_after_an_inner_bailout(void)
@@ -47,19 +53,13 @@ static void bail_again_after_an_inner_bailout(void)
 }
 
 /* Extensions whose request begins and ends with each of ours; NULL for one that is not there. */
-static zend_module_entry *session_module, *filter_module, *zlib_module, *json_module, *random_module,
-    *date_module;
+static zend_module_entry *session_module, *filter_module, *zlib_module, *random_module, *date_module;
 
 /* The superglobals of a request, and where PHP keeps what it made of each. */
 static struct superglobal {
     zend_string *name;
     int track; /* -1: nowhere */
 } superglobals[6];
-
-static zend_module_entry *find_module(const char *name)
-{
-    return zend_hash_str_find_ptr(&module_registry, name, strlen(name));
-}
 
 static struct superglobal superglobal(const char *name, int track)
 {
@@ -70,12 +70,11 @@ static struct superglobal superglobal(const char *name, int track)
 
 void troupe_worker_install(void)
 {
-    session_module = find_module("session");
-    filter_module = find_module("filter");
-    zlib_module = find_module("zlib");
-    json_module = find_module("json");
-    random_module = find_module("random");
-    date_module = find_module("date");
+    session_module = troupe_module_of("session");
+    filter_module = troupe_module_of("filter");
+    zlib_module = troupe_module_of("zlib");
+    random_module = troupe_module_of("random");
+    date_module = troupe_module_of("date");
     superglobals[0] = superglobal("_GET", TRACK_VARS_GET);
     superglobals[1] = superglobal("_POST", TRACK_VARS_POST);
     superglobals[2] = superglobal("_COOKIE", TRACK_VARS_COOKIE);
@@ -84,24 +83,24 @@ void troupe_worker_install(void)
     superglobals[5] = superglobal("_REQUEST", -1);
 }
 
-static void begin_request_of(zend_module_entry *module)
+static size_t tick_functions(void)
 {
-    if (module && module->request_startup_func) {
-        module->request_startup_func(module->type, module->module_number);
-    }
+    return BG(user_tick_functions) ? zend_llist_count(BG(user_tick_functions)) : 0;
 }
 
-static void end_request_of(zend_module_entry *module)
+/* What the script has not changed is what PHP puts back itself. */
+static void keep_locale_and_umask(struct troupe_kept *kept)
 {
-    if (module && module->request_shutdown_func) {
-        module->request_shutdown_func(module->type, module->module_number);
+    kept->locale = estrdup(setlocale(LC_ALL, NULL));
+    kept->ctype = BG(ctype_string) ? zend_string_copy(BG(ctype_string)) : NULL;
+    kept->locale_changed = BG(locale_changed);
+    BG(locale_changed) = 0;
+    kept->umask_before = BG(umask);
+    if (BG(umask) != -1) {
+        kept->umask = umask(077); /* as PHP asks for it */
+        umask(kept->umask);
+        BG(umask) = -1;
     }
-}
-
-static void timezone_get(zval *zone)
-{
-    zend_function *function = zend_hash_str_find_ptr(CG(function_table), ZEND_STRL("date_default_timezone_get"));
-    zend_call_known_function(function, NULL, NULL, zone, 0, NULL, NULL);
 }
 
 static void keep(troupe_thread *self)
@@ -127,11 +126,15 @@ static void keep(troupe_thread *self)
     kept->error_handlers = zend_stack_count(&EG(user_error_handlers));
     ZVAL_COPY(&kept->exception_handler, &EG(user_exception_handler));
     kept->exception_handlers = zend_stack_count(&EG(user_exception_handlers));
-    timezone_get(&kept->timezone);
+    troupe_call("date_default_timezone_get", &kept->timezone, 0, NULL);
     troupe_leftovers_keep(&kept->leftovers);
+    troupe_modes_keep();
+    troupe_syslog_keep();
     if (!VCWD_GETCWD(kept->directory, sizeof(kept->directory))) {
         kept->directory[0] = '\0';
     }
+    kept->tick_functions = tick_functions();
+    keep_locale_and_umask(kept);
     kept->shutdown_functions = BG(user_shutdown_function_names);
     BG(user_shutdown_function_names) = NULL;
     self->kept = kept; /* at last: before, a bailout finds the script as it was */
@@ -190,33 +193,38 @@ static void restore_timezone(struct troupe_kept *kept)
 {
     const char *now = TSRMG_BULK(*date_module->globals_id_ptr, zend_date_globals *)->timezone;
 
-    if (now && strcmp(now, Z_STRVAL(kept->timezone)) != 0) {
-        zend_function *set = zend_hash_str_find_ptr(CG(function_table), ZEND_STRL("date_default_timezone_set"));
+    if (now && Z_TYPE(kept->timezone) == IS_STRING && strcmp(now, Z_STRVAL(kept->timezone)) != 0) {
         zval result;
-        zend_call_known_function(set, NULL, NULL, &result, 1, &kept->timezone, NULL);
+        troupe_call("date_default_timezone_set", &result, 1, &kept->timezone);
     }
 }
 
-static void restore_locale(void)
+static void restore_locale(const struct troupe_kept *kept)
 {
     if (BG(locale_changed)) {
-        setlocale(LC_ALL, "C");
-        setlocale(LC_CTYPE, "C.UTF-8");
+        setlocale(LC_ALL, kept->locale);
         zend_update_current_locale();
         if (BG(ctype_string)) {
             zend_string_release_ex(BG(ctype_string), 0);
-            BG(ctype_string) = NULL;
         }
+        BG(ctype_string) = kept->ctype ? zend_string_copy(kept->ctype) : NULL;
         BG(locale_changed) = 0;
     }
 }
 
 /* The process's, not the thread's: it must not be left to the end of the script. */
-static void restore_umask(void)
+static void restore_umask(const struct troupe_kept *kept)
 {
     if (BG(umask) != -1) {
-        umask((mode_t)BG(umask));
+        umask(kept->umask_before == -1 ? (mode_t)BG(umask) : kept->umask);
         BG(umask) = -1;
+    }
+}
+
+static void restore_tick_functions(const struct troupe_kept *kept)
+{
+    while (UNEXPECTED(tick_functions() > kept->tick_functions)) {
+        zend_llist_remove_tail(BG(user_tick_functions));
     }
 }
 
@@ -246,12 +254,14 @@ static void restore(struct troupe_kept *kept)
     }
     restore_handler(&EG(user_exception_handler), &kept->exception_handler, &EG(user_exception_handlers),
                     kept->exception_handlers);
-    restore_locale();
-    restore_umask();
-    restore_last_error();
+    restore_locale(kept);
+    restore_umask(kept);
+    restore_tick_functions(kept);
     troupe_leftovers_restore(&kept->leftovers);
-    begin_request_of(random_module); /* what was seeded must not foretell the next request's numbers */
-    begin_request_of(json_module);   /* json_last_error() */
+    troupe_syslog_restore();
+    restore_last_error();
+    troupe_last_calls_forget();
+    troupe_begin_request_of(random_module); /* what was seeded must not foretell the next request's numbers */
     if (kept->directory[0] && VCWD_GETCWD(directory, sizeof(directory)) && strcmp(directory, kept->directory) != 0) {
         (void)VCWD_CHDIR(kept->directory);
     }
@@ -263,8 +273,9 @@ static void restore_settings(struct troupe_kept *kept)
     restore_ini(kept);
     /* zlib's setting starts a handler of output, here one of nobody's. */
     php_output_discard_all();
-    end_request_of(zlib_module);
+    troupe_end_request_of(zlib_module);
     restore_timezone(kept);
+    troupe_modes_restore(); /* some follow settings until they are set themselves */
     zend_set_memory_limit(PG(memory_limit));
 }
 
@@ -281,6 +292,17 @@ void troupe_worker_release(troupe_thread *self)
         zval_ptr_dtor(&kept->exception_handler);
         zval_ptr_dtor(&kept->timezone);
         troupe_leftovers_release(&kept->leftovers);
+        troupe_modes_release();
+        troupe_syslog_release();
+        /* PHP puts the process's back. */
+        BG(locale_changed) |= kept->locale_changed;
+        if (kept->umask_before != -1) {
+            BG(umask) = kept->umask_before;
+        }
+        if (kept->ctype) {
+            zend_string_release(kept->ctype);
+        }
+        efree(kept->locale);
         efree(kept);
     }
 }
@@ -394,8 +416,8 @@ static void open_request(const troupe_request *request)
     zend_atomic_bool_store_ex(&EG(timed_out), false);
     troupe_limit_begin(EG(timeout_seconds));
     fill_superglobals();
-    begin_request_of(zlib_module); /* which asks $_SERVER what the client takes */
-    begin_request_of(session_module);
+    troupe_begin_request_of(zlib_module); /* which asks $_SERVER what the client takes */
+    troupe_begin_request_of(session_module);
     php_clear_stat_cache(false, NULL, 0); /* files may have changed while the script waited */
 }
 
@@ -431,7 +453,7 @@ static void close_session(void)
     for (size_t i = 0; i < SESSION_HANDLERS; i++) {
         ZVAL_COPY(&handlers[i], &SESSION_HANDLER(i));
     }
-    end_request_of(session_module);
+    troupe_end_request_of(session_module);
     for (size_t i = 0; i < SESSION_HANDLERS; i++) {
         zval_ptr_dtor(&SESSION_HANDLER(i));
         ZVAL_COPY_VALUE(&SESSION_HANDLER(i), &handlers[i]);
@@ -444,7 +466,7 @@ static void close_output_and_session(troupe_thread *self)
     end_when_thrown(self);
     close_session();
     bail_again_after_an_inner_bailout();
-    end_request_of(filter_module);
+    troupe_end_request_of(filter_module);
     forget_changed_superglobals();
     end_when_thrown(self);
     if (!SG(headers_sent)) {

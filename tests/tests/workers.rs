@@ -263,6 +263,31 @@ fn what_output_is_rewritten_with_is_the_requests_own() {
 }
 
 #[test]
+fn messages_to_the_systems_log_are_under_the_name_that_the_boot_or_the_request_gave() {
+    for (env, of_the_boot) in [
+        ("", None),
+        ("env = { SET_BY_BOOT = \"on\" }", Some("boot: ")),
+    ] {
+        let server = workers(&format!("num = 1\n{env}")).start();
+        for text in ["one", "two"] {
+            ask(&server, &format!("log&as=left&text={text}")).expect(200);
+            ask(&server, &format!("log&text=after_{text}")).expect(200);
+        }
+        ask(&server, "log&as=last&text=last").expect(200);
+        server.log().wait_text("last: last");
+        server.log().wait_text("left: one");
+        server.log().wait_text("left: two");
+        for after in ["after_one", "after_two"] {
+            let said = server.log().all_with(&format!(": {after}"));
+            assert_eq!(said.len(), usize::from(of_the_boot.is_some()), "{said:?}");
+            if let Some(name) = of_the_boot {
+                assert!(said[0].to_string().contains(name), "{said:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn shutdown_functions_run_at_the_end_of_their_own_request() {
     let server = one();
     ask(&server, "leave");

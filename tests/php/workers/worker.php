@@ -17,6 +17,21 @@ if (isset($_SERVER['SET_BY_BOOT'])) {
     stream_wrapper_register('data', Own::class);
     libxml_set_streams_context(stream_context_create(['own' => ['xml' => 'of the boot']]));
     libxml_set_external_entity_loader('load');
+    stream_context_set_params(stream_context_get_default(), ['notification' => 'load']);
+    mb_internal_encoding('ISO-8859-15');
+    mb_http_output('ISO-8859-15');
+    mb_detect_order(['ASCII', 'ISO-8859-15']);
+    mb_substitute_character('long');
+    mb_regex_encoding('ISO-8859-15');
+    mb_regex_set_options('ir');
+    pcntl_async_signals(true);
+    pcntl_signal(SIGUSR1, 'load');
+    spl_autoload_extensions('.boot');
+    assert_options(ASSERT_CALLBACK, 'load');
+    mysqli_report(MYSQLI_REPORT_INDEX);
+    setlocale(LC_ALL, 'C.UTF-8');
+    umask(027);
+    openlog('boot', LOG_PERROR, LOG_USER);
 }
 stream_context_set_default(['http' => ['user_agent' => 'of the boot']]);
 putenv('KEPT_ENV=kept');
@@ -203,6 +218,14 @@ function traces(): array
     // Frameworks set these in some request and rely on them in later ones.
     $sessions = fn (string $name) => str_starts_with($name, 'session.');
     return [
+        'intl' => intl_get_error_code(),
+        'xml' => libxml_get_last_error(),
+        'date' => date_get_last_errors(),
+        'signals' => [pcntl_async_signals(), ...array_map(pcntl_signal_get_handler(...), [SIGTERM, SIGUSR1])],
+        'autoloaded' => spl_autoload_extensions(),
+        'assert callback' => assert_options(ASSERT_CALLBACK),
+        'mysqli' => (new mysqli_driver())->report_mode,
+        'collects' => gc_enabled(),
         'get' => $_GET,
         'post' => $_POST,
         'cookie' => $_COOKIE,
@@ -294,7 +317,7 @@ function leave(): void
     @trigger_error('left');
     set_error_handler(fn () => true);
     date_default_timezone_set('Asia/Tokyo');
-    setlocale(LC_ALL, 'C.UTF-8');
+    setlocale(LC_ALL, isset($_SERVER['SET_BY_BOOT']) ? 'C' : 'C.UTF-8');
     chdir('/');
     umask(0);
     mt_srand(1);
@@ -323,6 +346,17 @@ function leave(): void
     register_tick_function(fn () => Left::$ticks++);
     strtok('left,left', ',');
     json_decode('{');
+    pcntl_async_signals(!pcntl_async_signals());
+    pcntl_signal(SIGTERM, SIG_IGN);
+    pcntl_signal(SIGUSR1, fn () => null);
+    pcntl_signal(SIGUSR1, SIG_IGN);
+    spl_autoload_extensions('.left');
+    bcscale(7);
+    gc_disable();
+    locale_set_default('de');
+    set_include_path('/left');
+    assert_options(ASSERT_CALLBACK, fn () => null);
+    mysqli_report(MYSQLI_REPORT_ALL);
     register_shutdown_function(fn () => note('shutdown', $_SERVER['REQUEST_URI']));
     // More than what is kept in memory.
     $temporary = fopen('php://temp', 'w+');
@@ -332,6 +366,8 @@ function leave(): void
     is_uploaded_file(Left::$upload) || throw new LogicException('no upload');
     file_get_contents('php://input');
     filter_input(INPUT_POST, 'left') === 'left' || throw new LogicException('no filter input');
+    grapheme_strlen("\xff") || intl_get_error_code() || throw new LogicException('no error of ICU');
+    date_create('left') || date_get_last_errors() || throw new LogicException('no error of a date');
     ob_start(fn (string $text) => $text . '!');
     ob_start();
     echo 'left';
@@ -367,6 +403,12 @@ $handle = function () use (&$served): void {
                 output_add_rewrite_var('with', $_GET['with']);
             }
             echo '<form></form>';
+        })(),
+        'log' => (function (): void {
+            if (isset($_GET['as'])) {
+                openlog($_GET['as'], LOG_PERROR, LOG_USER);
+            }
+            syslog(LOG_WARNING, $_GET['text']);
         })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'library' => print(library()),

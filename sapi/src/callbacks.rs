@@ -328,6 +328,14 @@ fn push(local: &mut Local) -> troupe_io {
     let Some(current) = &mut local.request else {
         return TROUPE_IO_OK;
     };
+    let whole = current
+        .response
+        .take_if(|response| current.bodyless && response.has_head());
+    if let Some(response) = whole {
+        // The client has its whole answer, and has not left when it takes nothing more.
+        response.finish();
+        return TROUPE_IO_OK;
+    }
     let Some(response) = &mut current.response else {
         return TROUPE_IO_OK;
     };
@@ -387,6 +395,7 @@ extern "C" fn set_head(
         let killed = local.shared.killed();
         let Some(Current {
             response: Some(response),
+            bodyless,
             ..
         }) = &mut local.request
         else {
@@ -397,6 +406,7 @@ extern "C" fn set_head(
         if killed == Some(KillReason::Deadline) && head.status == 500 {
             head.status = 504;
         }
+        *bodyless |= matches!(head.status, 204 | 304);
         response.set_head(head);
     });
 }

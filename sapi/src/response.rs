@@ -160,6 +160,11 @@ impl ResponseWriter {
         self.head = Some(head);
     }
 
+    /// Whether the head is set and not handed over yet.
+    pub(crate) fn has_head(&self) -> bool {
+        self.head.is_some()
+    }
+
     /// Queues a 1xx answer; it travels with the next flush.
     pub fn inform(&mut self, head: Head) {
         self.informational.push(head);

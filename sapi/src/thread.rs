@@ -70,6 +70,7 @@ pub(crate) struct Current {
     /// `None` once the client has its whole answer.
     pub(crate) response: Option<ResponseWriter>,
     pub(crate) write_idle_timeout: Option<Duration>,
+    /// Its answer ends with the head: it is one to HEAD, or of a status that has no body.
     pub(crate) bodyless: bool,
     /// The tasks it has sent.
     leash: Option<Arc<Leash>>,

@@ -81,6 +81,22 @@ fn shutdown_functions_and_destructors_run_at_the_end_and_may_speak() {
 }
 
 #[test]
+fn a_script_goes_on_behind_an_answer_that_has_no_body() {
+    let server = serve();
+    let mut client = server.connect();
+    for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
+        let target = format!("/bodyless.php?status={status}&method={method}");
+        let response = client.request(&Request::new(method, &target));
+        assert_eq!(response.status, status);
+        let name = format!("{method} {status}");
+        server.folder().write(&format!("seen {name}"), "");
+        eventually("the script came to its end", || {
+            (server.folder().read(&name) == "0\n").then_some(())
+        });
+    }
+}
+
+#[test]
 fn the_client_has_its_whole_answer_when_fastcgi_finish_request_returns() {
     let server = serve();
     let mut client = server.connect();

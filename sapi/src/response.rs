@@ -1,8 +1,8 @@
 //! The response port: head and body parts from a PHP thread to the connection that asked.
 //!
 //! A small answer travels as one part: the head waits in the writer for the body that follows it. Larger ones
-//! and flushed ones pass in parts of up to [`PART`] bytes, [`PARTS`] of which may wait for a slow client
-//! before the script has to.
+//! and flushed ones pass in parts, [`PARTS`] of which may wait for a slow client before the script has to. A part is
+//! due at [`PART`] bytes; what the script prints in one piece is in one part, however long it is.
 //!
 //! Each end is a unique owner and goes exactly once. The writer leaves an [`Outcome`] behind; the reader's drop
 //! means that the client left, or that nobody wanted to wait for a job that had not begun.

@@ -415,6 +415,7 @@ static void open_request(const troupe_request *request)
     }
     zend_atomic_bool_store_ex(&EG(timed_out), false);
     troupe_limit_begin(EG(timeout_seconds));
+    zend_memory_reset_peak_usage();
     fill_superglobals();
     troupe_begin_request_of(zlib_module); /* which asks $_SERVER what the client takes */
     troupe_begin_request_of(session_module);

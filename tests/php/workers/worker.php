@@ -274,6 +274,7 @@ function traces(): array
         'cut' => strtok(','),
         'json error' => json_last_error(),
         'ticks' => ticks(),
+        'peak' => memory_get_peak_usage() > 32 << 20,
     ];
 }
 
@@ -344,6 +345,7 @@ function leave(): void
     stream_context_set_params(stream_context_get_default(), ['notification' => fn () => null]);
     array_map(fn ($function, $to) => $function($to), ENCODINGS, ['SJIS', 'SJIS', 'none', ['ASCII'], 'EUC-JP', 'z']);
     register_tick_function(fn () => Left::$ticks++);
+    str_repeat('left', 8 << 20);
     strtok('left,left', ',');
     json_decode('{');
     pcntl_async_signals(!pcntl_async_signals());

@@ -200,6 +200,9 @@ void troupe_opcache_started(void);
 /* signals.c */
 void troupe_signals_install(void);
 void troupe_signals_deliver(void);
+void troupe_signals_unblock(void);
+void troupe_signals_request_ends(void);
+void troupe_signals_script_ends(void);
 
 /* fork.c */
 extern bool troupe_forked; /* this process is a script's child */

@@ -3,7 +3,8 @@
  * A signal's disposition belongs to the process, and pcntl's handler must not run on a thread without PHP. So the
  * executable's sigaction() only notes what a script asks for. When the script is to stop, its own thread calls the
  * handler noted for SIGTERM or SIGINT as if the signal had come: pcntl_async_signals() and pcntl_signal_dispatch()
- * then do what they do elsewhere. When a script ends, pcntl takes its handlers back, and the server's stay.
+ * then do what they do elsewhere. When a script ends, pcntl takes its handlers back, and the server's stay. So does the
+ * thread's mask of blocked signals, which pcntl would leave as it is; those that the server uses are never in it.
  *
  * Nothing here bails out, except warnings.
  */
@@ -105,6 +106,71 @@ void troupe_signals_deliver(void)
     }
 }
 
+/* The server reaches a script by these. */
+void troupe_signals_unblock(void)
+{
+    sigset_t ours;
+
+    sigemptyset(&ours);
+    sigaddset(&ours, troupe_kill_signal());
+    sigaddset(&ours, troupe_trace_signal());
+    sigaddset(&ours, SIGRTMIN);
+    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+}
+
+/* Which signals were blocked before a script, or one request of its loop, changed that. */
+typedef struct mask {
+    sigset_t blocked;
+    bool changed;
+} mask;
+
+static _Thread_local mask before_script, before_request;
+
+static void keep(mask *before)
+{
+    if (!before->changed) {
+        pthread_sigmask(SIG_BLOCK, NULL, &before->blocked);
+        before->changed = true;
+    }
+}
+
+static void restore(mask *before)
+{
+    if (UNEXPECTED(before->changed)) {
+        pthread_sigmask(SIG_SETMASK, &before->blocked, NULL);
+        before->changed = false;
+    }
+}
+
+void troupe_signals_request_ends(void)
+{
+    restore(&before_request);
+}
+
+void troupe_signals_script_ends(void)
+{
+    before_request.changed = false;
+    restore(&before_script);
+}
+
+static zif_handler php_pcntl_sigprocmask;
+
+static ZEND_FUNCTION(pcntl_sigprocmask)
+{
+    bool is_ours = troupe_self && !troupe_forked;
+
+    if (is_ours) {
+        keep(&before_script);
+        if (troupe_self->kept) {
+            keep(&before_request);
+        }
+    }
+    php_pcntl_sigprocmask(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+    if (is_ours) {
+        troupe_signals_unblock();
+    }
+}
+
 static ZEND_FUNCTION(pcntl_exec)
 {
     php_error_docref(NULL, E_WARNING, "It would replace the whole server; start a child with proc_open() instead");
@@ -122,4 +188,5 @@ void troupe_signals_install(void)
 {
     troupe_replace("pcntl_exec", ZEND_FN(pcntl_exec));
     troupe_replace("pcntl_alarm", ZEND_FN(pcntl_alarm));
+    troupe_wrap("pcntl_sigprocmask", ZEND_FN(pcntl_sigprocmask), &php_pcntl_sigprocmask);
 }

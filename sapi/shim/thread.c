@@ -2,7 +2,6 @@
 #include "shim.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 _Thread_local troupe_thread *troupe_self;
 
@@ -112,14 +111,8 @@ void troupe_thread_main(void *rust)
 {
     troupe_thread self = {.rust = rust};
     troupe_run run;
-    sigset_t ours;
 
-    sigemptyset(&ours);
-    sigaddset(&ours, troupe_kill_signal());
-    sigaddset(&ours, troupe_trace_signal());
-    sigaddset(&ours, SIGRTMIN);
-    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
-
+    troupe_signals_unblock();
     ts_resource(0);
     ZEND_TSRMLS_CACHE_UPDATE();
     SG(options) |= SAPI_OPTION_NO_CHDIR; /* troupe_execute() does it */
@@ -143,6 +136,7 @@ void troupe_thread_main(void *rust)
         self.ready = self.body_cut = self.left_by_exit = false;
         begun = run.kind == TROUPE_RUN_REQUEST ? troupe_run_request(&self) : troupe_run_script(&self);
         troupe_stack_unwound();
+        troupe_signals_script_ends();
         self.seen_vars = NULL; /* went with the request's memory */
         self.handing_out = 0;
         troupe_fork_end();

@@ -259,6 +259,7 @@ static void restore(struct troupe_kept *kept)
     restore_tick_functions(kept);
     troupe_leftovers_restore(&kept->leftovers);
     troupe_syslog_restore();
+    troupe_signals_request_ends();
     restore_last_error();
     troupe_last_calls_forget();
     troupe_begin_request_of(random_module); /* what was seeded must not foretell the next request's numbers */

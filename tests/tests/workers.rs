@@ -263,6 +263,17 @@ fn what_output_is_rewritten_with_is_the_requests_own() {
 }
 
 #[test]
+fn signals_that_a_request_blocks_are_blocked_for_itself_only_and_never_the_servers() {
+    let server = workers("num = 1\ndeadline = \"500ms\"").start();
+    for _ in 0..2 {
+        let before = ask(&server, "block+signals").expect(200).json();
+        assert_eq!(before, json!([]));
+        ask(&server, "block+signals&sleep=1").expect(504);
+    }
+    assert_eq!(server.metric("troupe_lost_threads_total"), 0.0);
+}
+
+#[test]
 fn messages_to_the_systems_log_are_under_the_name_that_the_boot_or_the_request_gave() {
     for (env, of_the_boot) in [
         ("", None),

@@ -412,6 +412,12 @@ $handle = function () use (&$served): void {
             }
             syslog(LOG_WARNING, $_GET['text']);
         })(),
+        'block signals' => (function (): void {
+            // All but those that the C library keeps for itself.
+            pcntl_sigprocmask(SIG_BLOCK, [...range(1, 31), ...range(34, 64)], $before);
+            isset($_GET['sleep']) && sleep(600);
+            reply($before);
+        })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'library' => print(library()),
         'filter' => (function (): void {

@@ -1,6 +1,6 @@
 //! The head of the response, as scripts set it.
 
-use troupe_tests::{Request, Server};
+use troupe_tests::{Request, Server, curl};
 
 use crate::serve;
 
@@ -41,6 +41,24 @@ fn a_status_that_ends_no_response_is_not_the_last_word() {
         assert_eq!((response.status, response.text()), (200, "body"), "{how}");
         assert!(response.informational.is_empty(), "{how}");
     }
+}
+
+#[test]
+fn a_length_that_a_script_announces_wrongly_harms_nobody_else() {
+    let server = serve();
+    let mut client = server.connect();
+    let more = client.request(&Request::get("/length.php?announced=12"));
+    assert_eq!(more.text(), "ten bytes.an");
+    assert_eq!(client.request(&Request::get("/hello.php")).text(), "hello");
+    let url = format!("http://{}/length.php?announced=12", server.host());
+    assert_eq!(curl(["--http2-prior-knowledge", &url]), "ten bytes.an");
+    // What there is of it, and then an end that can't be taken for a whole answer.
+    client.send(&Request::get("/length.php?announced=30"));
+    assert_eq!(client.head().header("content-length"), Some("30"));
+    assert_eq!(client.rest(), b"ten bytes.and ten.");
+    let record = server.log().wait_text("announced=30");
+    assert_eq!(record["complete"], false);
+    assert_eq!(record["bytes"], 18);
 }
 
 #[test]

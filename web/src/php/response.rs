@@ -59,6 +59,8 @@ pub fn build(
         first,
         exchange,
         size,
+        left: announced,
+        is_cut: false,
     }))
 }
 
@@ -139,10 +141,34 @@ struct ScriptBody {
     /// The script may still read while it writes.
     exchange: Exchange,
     size: BodySize,
+    /// Of the length that the script has announced.
+    left: Option<u64>,
+    /// It ended too early.
+    is_cut: bool,
 }
 
-/// The script's thread let go of its response unfinished, which only a broken connection can tell; or nobody is
-/// there to be told.
+impl ScriptBody {
+    /// What is sent of a piece: nothing beyond what was announced.
+    fn piece(&mut self, mut bytes: Bytes) -> Option<Bytes> {
+        if let Some(left) = &mut self.left {
+            bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= bytes.len() as u64;
+        }
+        // An empty chunk would end a chunked body.
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Ends the response as one that is not complete, when what there is of it has been sent: actix-http drops
+    /// what waits behind an error.
+    fn cut<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        self.is_cut = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// The script's thread let go of its response unfinished, or the script sent less than it had announced, which only
+/// a broken connection can tell; or nobody is there to be told.
 #[derive(Debug, thiserror::Error)]
 #[error("the script ended before its response was complete")]
 struct Unfinished;
@@ -159,23 +185,30 @@ impl MessageBody for ScriptBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
-        if !this.first.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut this.first))));
+        let first = std::mem::take(&mut this.first);
+        if let Some(bytes) = this.piece(first) {
+            return Poll::Ready(Some(Ok(bytes)));
         }
         loop {
+            if this.is_cut {
+                return Poll::Ready(Some(Err(Box::new(Unfinished))));
+            }
             match ready!(this.exchange.poll(cx)) {
-                // An empty chunk would end a chunked body.
-                Step::Part(Part::Body(bytes)) if bytes.is_empty() => {}
-                Step::Part(Part::Body(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Step::Part(Part::Body(bytes)) => {
+                    if let Some(bytes) = this.piece(bytes) {
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                }
                 // The head has gone out: nothing of this kind can follow it.
                 Step::Part(Part::Informational(_) | Part::Head { .. }) => {}
                 Step::BadBody(BodyProblem::Left)
                 | Step::End(Outcome::Aborted | Outcome::GivenUp)
-                | Step::NoThread => {
-                    return Poll::Ready(Some(Err(Box::new(Unfinished))));
-                }
+                | Step::NoThread => return this.cut(cx),
                 // The script learns it where it reads, and may still have something to say.
                 Step::BadBody(_) => {}
+                Step::End(Outcome::Complete) if this.left.is_some_and(|left| left > 0) => {
+                    return this.cut(cx);
+                }
                 Step::End(Outcome::Complete) => return Poll::Ready(None),
             }
         }

@@ -137,6 +137,27 @@ fn a_client_that_would_like_another_protocol_is_told_that_its_connection_ends() 
 }
 
 #[test]
+fn what_follows_a_request_to_upgrade_is_not_its_body() {
+    let script = b"<?php echo strlen(file_get_contents('php://input'));";
+    let server = Setup::with_files(&[("length.php", script)]).start();
+    for length in [0, 10, 100_000] {
+        let mut client = server.connect();
+        let announced = match length {
+            0 => String::new(),
+            length => format!("Content-Length: {length}\r\n"),
+        };
+        client.write(format!(
+            "POST /length.php HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{announced}\r\n"
+        ));
+        // In two pieces, of which the first is not all there is.
+        client.write("x".repeat(length / 2));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        client.write("x".repeat(length - length / 2));
+        assert_eq!(client.response().expect(200).text(), length.to_string());
+    }
+}
+
+#[test]
 fn http_2_is_spoken_by_prior_knowledge() {
     let server = server().start();
     let url = format!("http://{}/vars.php?a=1", server.host());

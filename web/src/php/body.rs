@@ -180,7 +180,7 @@ async fn read_whole(
     limits: BodyLimits,
 ) -> Result<Bytes, BodyProblem> {
     let mut whole = BytesMut::new();
-    loop {
+    while (whole.len() as u64) < length {
         let chunk = match timeout(limits.idle, client.next()).await {
             Err(_) => return Err(BodyProblem::TooSlow),
             Ok(None) => break,
@@ -207,7 +207,7 @@ fn stream(
     Body {
         body: RequestBody::Stream(reader),
         length: announced,
-        pump: Pump::new(pump(first, client, writer, limits)),
+        pump: Pump::new(pump(first, client, writer, announced, limits)),
     }
 }
 
@@ -217,12 +217,17 @@ async fn pump(
     mut first: Option<Bytes>,
     mut client: Client,
     mut writer: BodyWriter,
+    announced: Option<u64>,
     limits: BodyLimits,
 ) -> Result<(), BodyProblem> {
     let mut passed = 0;
     loop {
         let chunk = match first.take() {
             Some(chunk) => chunk,
+            None if announced == Some(passed) => {
+                writer.finish();
+                return client.left().await;
+            }
             None => match timeout(limits.idle, client.next()).await {
                 Err(_) => return Err(BodyProblem::TooSlow),
                 Ok(Some(chunk)) => chunk?,

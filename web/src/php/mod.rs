@@ -85,6 +85,10 @@ pub fn next_id() -> u64 {
 pub async fn respond(job: Job<'_>, payload: Payload) -> HttpResponse<BoxBody> {
     let resets = job.facts.resets.clone();
     let announced = content_length(job.request);
+    let payload = match payload {
+        Payload::H1 { .. } if !announces_body(job.request) => Payload::None,
+        payload => payload,
+    };
     let body = match body::receive(payload, resets, announced, job.limits.body).await {
         Ok(body) => body,
         Err(problem) => return refuse_body(problem),
@@ -153,6 +157,12 @@ fn busy(retry_after: Duration) -> HttpResponse<BoxBody> {
         .headers_mut()
         .insert(header::RETRY_AFTER, seconds.into());
     response
+}
+
+/// On HTTP/1. Beyond that, actix-http takes all that follows a request to upgrade for its body.
+fn announces_body(request: &RequestHead) -> bool {
+    let is_announced = |name| request.headers.contains_key(name);
+    is_announced(header::CONTENT_LENGTH) || is_announced(header::TRANSFER_ENCODING)
 }
 
 /// actix-http has refused what is not a number, and lengths that contradict each other.

@@ -462,6 +462,15 @@ static void close_session(void)
     }
 }
 
+/* One that the script has begun on its own. The next request has another, and this one is locked until it is closed. */
+static void close_idle_session(void)
+{
+    if (UNEXPECTED(session_module && PS(session_status) == php_session_active)) {
+        close_session();
+        bail_again_after_an_inner_bailout();
+    }
+}
+
 static void close_output_and_session(troupe_thread *self)
 {
     php_output_end_all();
@@ -540,7 +549,9 @@ ZEND_FUNCTION(frankenphp_handle_request)
         troupe_limit_set(0);
     }
     troupe_ready();
-    close_idle_layers(); /* may end the script, so before there is a request that it would take along */
+    /* Both may end the script, so before there is a request that it would take along. */
+    close_idle_session();
+    close_idle_layers();
     if (EG(exception)) {
         open_idle_layers();
         RETURN_THROWS();

@@ -197,6 +197,19 @@ fn a_file_that_has_changed_is_looked_at_anew_by_the_next_request() {
 }
 
 #[test]
+fn a_session_between_two_requests_is_closed_before_the_second() {
+    let server = workers("num = 1\ndeadline = \"5s\"").start();
+    let expected = [
+        json!([]),
+        json!({"of": "the script"}),
+        json!({"of": "the script"}),
+    ];
+    for session in expected {
+        assert_eq!(ask(&server, "session").expect(200).json(), session);
+    }
+}
+
+#[test]
 fn php_compresses_for_clients_that_take_it() {
     for compresses in ["0", "1"] {
         let server = workers("num = 1")

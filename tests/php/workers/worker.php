@@ -420,6 +420,13 @@ $handle = function () use (&$served): void {
         })(),
         'upload' => reply(array_map('md5_file', array_column($_FILES, 'tmp_name'))),
         'library' => print(library()),
+        'session' => (function (): void {
+            session_save_path($_SERVER['SCRATCH']);
+            session_id('between');
+            session_start();
+            reply($_SESSION);
+            $GLOBALS['between'] = session_id();
+        })(),
         'filter' => (function (): void {
             $before = $_SERVER;
             $found = [];
@@ -505,5 +512,11 @@ $handle = function () use (&$served): void {
 $served = 0;
 while (frankenphp_handle_request($handle)) {
     gc_collect_cycles();
+    if (isset($between)) {
+        session_id($between);
+        session_start();
+        $_SESSION['of'] = 'the script';
+        unset($between);
+    }
 }
 note('ends', 'the loop ended');

@@ -85,7 +85,7 @@ fn run() -> Result<ExitCode, Failure> {
         eprintln!("the machine is busy (load {load_before}): these figures say little");
     }
     allow_many_connections()?;
-    let troupe = troupe()?;
+    let troupe = troupe_tests::binary();
     let fpm = fpm()?;
     let php = php_of(&troupe)?;
     let folder = Folder::new();
@@ -292,17 +292,6 @@ fn allow_many_connections() -> Result<(), Failure> {
         maximum,
     };
     Ok(setrlimit(Resource::Nofile, limit)?)
-}
-
-fn troupe() -> Result<PathBuf, Box<dyn Error>> {
-    if let Some(path) = std::env::var_os("TROUPE_BIN") {
-        return Ok(path.into());
-    }
-    let binary = std::env::current_exe()?.with_file_name("troupe");
-    match binary.exists() {
-        true => Ok(binary),
-        false => Err(format!("{} has not been built", binary.display()).into()),
-    }
 }
 
 /// The newest php-fpm that Debian's packages have put here.

@@ -61,7 +61,7 @@ const PHASES: [(&str, bool, [&str; 2]); 2] = [
 #[test]
 fn phps_own_tests_pass_through_the_server() {
     let begun = Instant::now();
-    let binary = binary();
+    let binary = troupe_tests::binary();
     let (php, extensions) = php_of(&binary);
     let source = source(&php);
     let only = std::env::var("TROUPE_PHPT_ONLY").unwrap_or_default();
@@ -165,17 +165,6 @@ fn omit(plan: &mut Plan, known: &Known) {
 /// Past the test harness, which keeps the output of a test that passes.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
-}
-
-fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("TROUPE_BIN") {
-        return path.into();
-    }
-    // target/<profile>/deps/<this test>
-    let test = std::env::current_exe().unwrap();
-    let binary = test.ancestors().nth(2).unwrap().join("troupe");
-    assert!(binary.exists(), "{} has not been built", binary.display());
-    binary
 }
 
 /// The `php` that belongs to the binary, and the extensions of both.

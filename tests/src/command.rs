@@ -5,7 +5,18 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use crate::folder::Folder;
-use crate::server::binary;
+
+/// The server under test: `TROUPE_BIN`, else the one that was built beside this program. Panics when there is none.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("TROUPE_BIN") {
+        return path.into();
+    }
+    let own = std::env::current_exe().expect("a program knows its own path");
+    // Of target/release/deps/classic-0123456789abcdef, target/release/troupe.
+    let mut places = own.ancestors().map(|folder| folder.join("troupe"));
+    let found = places.find(|path| path.is_file());
+    found.expect("the server is not there: build it (`make build`), or set TROUPE_BIN")
+}
 
 /// `troupe`, not started yet, without anything of this environment that would configure it.
 pub fn troupe() -> Command {

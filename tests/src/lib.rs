@@ -31,7 +31,7 @@ mod tree;
 
 pub use chromium::Chromium;
 pub use client::{Address, Client};
-pub use command::{curl, self_signed, troupe};
+pub use command::{binary, curl, self_signed, troupe};
 pub use folder::Folder;
 pub use http2::Http2;
 pub use log::{Log, Record};

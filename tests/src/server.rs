@@ -1,6 +1,6 @@
 //! A running server.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -187,21 +187,4 @@ fn addresses(listen: &Value) -> Vec<Address> {
         }
     };
     list.iter().map(address).collect()
-}
-
-/// The binary under test: `TROUPE_BIN`, else the one that was built along with the test.
-pub(crate) fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("TROUPE_BIN") {
-        return path.into();
-    }
-    let test = std::env::current_exe().expect("the test knows its own path");
-    // target/release/deps/classic-0123456789abcdef
-    let profile = test.parent().and_then(Path::parent);
-    let binary = profile.expect("a target folder").join("troupe");
-    assert!(
-        binary.exists(),
-        "{} is not there: build it (`make build`), or set TROUPE_BIN",
-        binary.display()
-    );
-    binary
 }

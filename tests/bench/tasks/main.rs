@@ -10,7 +10,6 @@ mod sums;
 mod world;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::sums::{Burst, median};
@@ -64,11 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    let binary = match std::env::var_os("TROUPE_BIN") {
-        Some(path) => PathBuf::from(path),
-        None => std::env::current_exe()?.with_file_name("troupe"),
-    };
-    let mut world = World::start(&binary)?;
+    let mut world = World::start(&troupe_tests::binary())?;
 
     println!("| round trips, 64 bytes | senders | pool | a second | p50 us | p99 us | of Redis |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");

@@ -86,7 +86,10 @@ impl ServerFlags {
         if let Some(threads) = self.threads {
             flags.said("--threads", "php.threads");
             config.php.threads = threads;
-            config.php.max_threads = config.php.max_threads.max(threads);
+            config.php.max_threads = match flags.origins.of("php.max_threads") {
+                Origin::Default => threads,
+                _ => config.php.max_threads.max(threads),
+            };
         }
         if let Some(max_threads) = self.max_threads {
             flags.said("--max-threads", "php.max_threads");

@@ -498,6 +498,20 @@ fn flags_build_the_same_configuration() {
 }
 
 #[test]
+fn as_many_threads_as_a_flag_says_stay_as_many() {
+    let threads = |variables: &[(&str, &str)]| {
+        let flags = ServerFlags {
+            threads: Some(1),
+            ..ServerFlags::default()
+        };
+        let config = Config::from_flags(&flags, folder().path(), environment(variables)).unwrap();
+        (config.php.threads, config.php.max_threads)
+    };
+    assert_eq!(threads(&[]), (1, 1), "it does not grow unless told to");
+    assert_eq!(threads(&[("TROUPE_PHP_MAX_THREADS", "7")]), (1, 7));
+}
+
+#[test]
 fn wrong_flags_are_reported_by_name() {
     let folder = folder();
     let flags = ServerFlags {

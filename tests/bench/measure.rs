@@ -66,12 +66,14 @@ impl Effort {
         }
     }
 
-    /// For what is all about which thread runs where: the kernel takes a while to find out.
+    /// For what is all about which thread runs where: the kernel takes a while to find out. A burst and its lead
+    /// take a second, fewer of them make up for some of it.
     pub fn for_hello(self) -> Self {
         Self {
-            burst: self.burst * 2,
-            lead: self.burst,
-            sweep: self.sweep * 3,
+            blocks: self.blocks.min(5),
+            burst: self.burst * 5,
+            lead: self.burst * 5 / 3,
+            sweep: self.sweep * 6,
             ..self
         }
     }

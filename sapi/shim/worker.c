@@ -361,9 +361,9 @@ static void fill_superglobals(void)
     zend_hash_str_del(&EG(symbol_table), ZEND_STRL("_SESSION")); /* what the script had of its own */
 }
 
-/* Objects that the script has put there end with this request: in the next one their destructors would speak to its
- * client. */
-static void forget_changed_superglobals(void)
+/* What the script has changed there is as the request began with it, until the next one comes. Objects that it has put
+ * there end now: later their destructors would speak to the next client. */
+static void restore_changed_superglobals(void)
 {
     for (size_t i = 0; i < sizeof(superglobals) / sizeof(*superglobals); i++) {
         const struct superglobal *super = &superglobals[i];
@@ -372,7 +372,11 @@ static void forget_changed_superglobals(void)
 
         if (global && !(made && Z_TYPE_P(global) == IS_ARRAY && Z_ARR_P(global) == Z_ARR_P(made))) {
             zval old = *global;
-            ZVAL_EMPTY_ARRAY(global);
+            if (made && Z_TYPE_P(made) == IS_ARRAY) {
+                ZVAL_COPY(global, made);
+            } else {
+                ZVAL_EMPTY_ARRAY(global);
+            }
             zval_ptr_dtor(&old);
         }
     }
@@ -478,7 +482,7 @@ static void close_output_and_session(troupe_thread *self)
     close_session();
     bail_again_after_an_inner_bailout();
     troupe_end_request_of(filter_module);
-    forget_changed_superglobals();
+    restore_changed_superglobals();
     end_when_thrown(self);
     if (!SG(headers_sent)) {
         php_header();

@@ -163,6 +163,7 @@ function leaveSpeakers(): void
     $_REQUEST['speaker'] = new Speaker('request');
     set_error_handler([new Speaker('an error handler'), 'handle']);
     ob_start(fn (string $said) => $said . get_class($_GET['speaker'] ?? new stdClass()) . ' ');
+    $GLOBALS['changed'] = true;
 }
 
 class Handler
@@ -512,6 +513,10 @@ $handle = function () use (&$served): void {
 $served = 0;
 while (frankenphp_handle_request($handle)) {
     gc_collect_cycles();
+    if (isset($changed)) {
+        note('changed', json_encode([$_SERVER['QUERY_STRING'], $_GET, $_POST, $_COOKIE]));
+        unset($changed);
+    }
     if (isset($between)) {
         session_id($between);
         session_start();

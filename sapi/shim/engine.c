@@ -37,6 +37,7 @@ static zend_result install(void)
     troupe_limit_install();
     troupe_server_vars_install(engine_config->names, engine_config->name_count);
     troupe_query_install();
+    troupe_superglobals_install();
     troupe_worker_install();
     troupe_leftovers_install();
     troupe_modes_install();

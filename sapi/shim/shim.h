@@ -112,6 +112,14 @@ void troupe_query_tell_filter(troupe_thread *self);
 /* After troupe_server_vars_install(), and as early. */
 void troupe_query_install(void);
 
+/* superglobals.c */
+/* Once, when every extension has started. */
+void troupe_superglobals_install(void);
+void troupe_superglobals_fill(void);
+/* At a request's end: what the script has changed there is as the request began with it, until the next one comes.
+ * Objects that it has put there end now: later their destructors would speak to the next client. */
+void troupe_superglobals_restore(void);
+
 /* worker.c */
 /* Once, when every extension has started. */
 void troupe_worker_install(void);

@@ -55,19 +55,6 @@ static void bail_again_after_an_inner_bailout(void)
 /* Extensions whose request begins and ends with each of ours; NULL for one that is not there. */
 static zend_module_entry *session_module, *filter_module, *zlib_module, *random_module, *date_module;
 
-/* The superglobals of a request, and where PHP keeps what it made of each. */
-static struct superglobal {
-    zend_string *name;
-    int track; /* -1: nowhere */
-} superglobals[6];
-
-static struct superglobal superglobal(const char *name, int track)
-{
-    zend_auto_global *global = zend_hash_str_find_ptr(CG(auto_globals), name, strlen(name));
-
-    return (struct superglobal){global->name, track};
-}
-
 void troupe_worker_install(void)
 {
     session_module = troupe_module_of("session");
@@ -75,12 +62,6 @@ void troupe_worker_install(void)
     zlib_module = troupe_module_of("zlib");
     random_module = troupe_module_of("random");
     date_module = troupe_module_of("date");
-    superglobals[0] = superglobal("_GET", TRACK_VARS_GET);
-    superglobals[1] = superglobal("_POST", TRACK_VARS_POST);
-    superglobals[2] = superglobal("_COOKIE", TRACK_VARS_COOKIE);
-    superglobals[3] = superglobal("_SERVER", TRACK_VARS_SERVER);
-    superglobals[4] = superglobal("_FILES", TRACK_VARS_FILES);
-    superglobals[5] = superglobal("_REQUEST", -1);
 }
 
 static size_t tick_functions(void)
@@ -324,65 +305,6 @@ static void close_idle_layers(void)
     sapi_deactivate();
 }
 
-/* Gives PHP and scripts the array that nobody owns: whoever writes to it gets one of their own. */
-static void put_empty(const zend_auto_global *global, int track)
-{
-    zval empty;
-
-    ZVAL_EMPTY_ARRAY(&PG(http_globals)[track]);
-    ZVAL_EMPTY_ARRAY(&empty);
-    zend_hash_update(&EG(symbol_table), global->name, &empty);
-}
-
-static void fill_superglobals(void)
-{
-    static const int mine[] = {TRACK_VARS_POST, TRACK_VARS_GET, TRACK_VARS_COOKIE, TRACK_VARS_SERVER, TRACK_VARS_FILES};
-    bool is_post = !strcasecmp(SG(request_info).request_method, "POST");
-    zend_auto_global *global;
-
-    for (size_t i = 0; i < sizeof(mine) / sizeof(*mine); i++) {
-        zval_ptr_dtor(&PG(http_globals)[mine[i]]);
-        ZVAL_UNDEF(&PG(http_globals)[mine[i]]);
-    }
-    ZEND_HASH_MAP_FOREACH_PTR(CG(auto_globals), global) {
-        if (!global->auto_global_callback || global->armed || zend_string_equals_literal(global->name, "_ENV")) {
-            /* Armed: PHP fills it just in time, and no code that names it has been loaded yet. Where some has, it is
-             * not looked at again. */
-        } else if (!is_post && zend_string_equals_literal(global->name, "_POST")) {
-            put_empty(global, TRACK_VARS_POST);
-        } else if (!is_post && zend_string_equals_literal(global->name, "_FILES")) {
-            put_empty(global, TRACK_VARS_FILES);
-        } else if (!SG(request_info).cookie_data && zend_string_equals_literal(global->name, "_COOKIE")) {
-            put_empty(global, TRACK_VARS_COOKIE);
-        } else {
-            global->armed = global->auto_global_callback(global->name);
-        }
-    } ZEND_HASH_FOREACH_END();
-    zend_hash_str_del(&EG(symbol_table), ZEND_STRL("_SESSION")); /* what the script had of its own */
-}
-
-/* What the script has changed there is as the request began with it, until the next one comes. Objects that it has put
- * there end now: later their destructors would speak to the next client. */
-static void restore_changed_superglobals(void)
-{
-    for (size_t i = 0; i < sizeof(superglobals) / sizeof(*superglobals); i++) {
-        const struct superglobal *super = &superglobals[i];
-        zval *global = zend_hash_find_known_hash(&EG(symbol_table), super->name);
-        zval *made = super->track < 0 ? NULL : &PG(http_globals)[super->track];
-
-        if (global && !(made && Z_TYPE_P(global) == IS_ARRAY && Z_ARR_P(global) == Z_ARR_P(made))) {
-            zval old = *global;
-            if (made && Z_TYPE_P(made) == IS_ARRAY) {
-                ZVAL_COPY(global, made);
-            } else {
-                ZVAL_EMPTY_ARRAY(global);
-            }
-            zval_ptr_dtor(&old);
-        }
-    }
-    zend_hash_str_del(&EG(symbol_table), ZEND_STRL("_SESSION"));
-}
-
 static void start_output(void)
 {
     php_output_activate();
@@ -421,7 +343,7 @@ static void open_request(const troupe_request *request)
     zend_atomic_bool_store_ex(&EG(timed_out), false);
     troupe_limit_begin(EG(timeout_seconds));
     zend_memory_reset_peak_usage();
-    fill_superglobals();
+    troupe_superglobals_fill();
     troupe_begin_request_of(zlib_module); /* which asks $_SERVER what the client takes */
     troupe_begin_request_of(session_module);
     php_clear_stat_cache(false, NULL, 0); /* files may have changed while the script waited */
@@ -482,7 +404,7 @@ static void close_output_and_session(troupe_thread *self)
     close_session();
     bail_again_after_an_inner_bailout();
     troupe_end_request_of(filter_module);
-    restore_changed_superglobals();
+    troupe_superglobals_restore();
     end_when_thrown(self);
     if (!SG(headers_sent)) {
         php_header();
